@@ -16,7 +16,7 @@ import (
 	"keypaird/acme/transport"
 )
 
-// A CA is where a Client orders.
+// A CA is the certificate authority at which a Client orders.
 type CA = authority.CA
 
 // Options configure a Client.

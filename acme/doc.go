@@ -1,5 +1,5 @@
-// Package acme obtains certificates from CAs that speak RFC 8555. Only it and its
-// packages below it use lego's ACME, the lowest layer of it: requests and their
+// Package acme obtains certificates from CAs that speak RFC 8555. Only it and the packages
+// below it use lego's ACME client, and of that only the lowest layer: requests and their
 // signatures. An order takes these steps, each in the file of its name:
 //
 //	account -> order -> authorization, challenge (concurrently) -> finalize

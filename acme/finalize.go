@@ -48,7 +48,7 @@ func (j *job) finalize(ctx context.Context, n int) error {
 	if err := sleep(ctx, pause); err != nil {
 		return err
 	}
-	return j.lookAgain(ctx, "finalizing")
+	return j.fetchAgain(ctx, "finalizing")
 }
 
 // sendRequest sends the certificate request.

@@ -378,11 +378,11 @@ func (j *job) wait(ctx context.Context, p pace, what string) error {
 	if err := sleep(ctx, p.next(now, j.session.transport.Answer(j.url))); err != nil {
 		return err
 	}
-	return j.lookAgain(ctx, what)
+	return j.fetchAgain(ctx, what)
 }
 
-// lookAgain fetches the order. A transient error leaves it as it was, for a while.
-func (j *job) lookAgain(ctx context.Context, what string) error {
+// fetchAgain fetches the order. A transient error leaves it as it was, for a while.
+func (j *job) fetchAgain(ctx context.Context, what string) error {
 	if j.heard.IsZero() {
 		j.heard = time.Now()
 	}

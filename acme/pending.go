@@ -47,7 +47,7 @@ type OrderStore interface {
 	// Load returns what was saved last; nil if there is nothing.
 	Load() ([]byte, error)
 
-	// Save takes the place of what was saved before. It is called before the order is
+	// Save replaces the saved order. It is called before the order is
 	// placed, before anything of it is published and before it is finalized; after an
 	// error that request is not sent. With placed, the order is at the CA already, and
 	// Save returns once data survives a crash of the machine.

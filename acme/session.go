@@ -204,11 +204,11 @@ const (
 	maxBusy       = 10 * time.Millisecond // a CA that takes longer to answer may be far, not busy
 )
 
-// A pace is how long to wait between polls of an object that is not ready. Without
-// a Retry-After it grows with the time already waited: a CA that needs milliseconds
-// is asked again after one, and one that needs seconds is overshot by a sixteenth of
-// them at most. One that is busy is left alone for as long as it took to answer: while
-// many orders are under way, polls would take a third of its time.
+// A pace computes the pauses between polls of an object that is not ready. Without a
+// Retry-After it grows with the time already waited: a CA that needs milliseconds is asked
+// again after one, and one that needs seconds is overshot by a sixteenth of them at most.
+// One that is busy is left alone for as long as it took to answer: while many orders are
+// under way, polls would take a third of its time.
 type pace struct{ since time.Time }
 
 func (p pace) next(now time.Time, a transport.Answer) time.Duration {

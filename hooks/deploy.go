@@ -42,7 +42,7 @@ type target struct {
 
 // Deploy brings all changes into use: each pair is verified by itself, the
 // files are written, check and reload run once, and the endpoints must serve
-// the new leaves (see [Deployment.Verify]). What failed is a *Failure.
+// the new leaves (see [Deployment.Verify]). The error of a result is a *Failure.
 //
 // A change that cannot be deployed is left out, and does not hold up the others.
 //
@@ -83,11 +83,6 @@ func (d *Deployment) Deploy(ctx context.Context, changes []renew.Change) []renew
 	return results
 }
 
-// deploy is Deploy with the failures as one error.
-func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
-	return joined(d.run(ctx, changes).failures)
-}
-
 func (d *Deployment) newRun() *run {
 	return &run{Deployment: d, log: cmp.Or(d.Log, slog.New(slog.DiscardHandler)).With("deployment", d.Name)}
 }
@@ -106,12 +101,12 @@ func (d *Deployment) run(ctx context.Context, changes []renew.Change) *run {
 	return r
 }
 
-// forward does the steps in order, and returns what failed.
+// forward does the steps in order, and returns the failures.
 func (r *run) forward(ctx context.Context) []*Failure {
 	r.probeBefore(ctx)
 	if r.installed() { // then only a probe may be missing
 		if failures := r.evaluate(); len(failures) == 0 {
-			r.log.Info("verified what was deployed before")
+			r.log.Info("verified pairs deployed before")
 			return nil
 		}
 	}
@@ -168,8 +163,8 @@ func nexts(targets []*target) []state {
 	return list
 }
 
-// use makes the server use what is in place for the targets which, until
-// verify says that it does. It returns the step that failed.
+// use makes the server load the files in place of the targets in which, up to Reloads
+// times, until verify returns nil. It returns the step that failed.
 func (r *run) use(ctx context.Context, which []*target, ev command.Event, verify func(patience) error) (step string, err error) {
 	for n := 1; ; n++ {
 		if err := r.load(ctx, which, ev); err != nil {
@@ -251,7 +246,7 @@ func (r *run) target(c renew.Change, owner ids, taken map[string]bool, now time.
 	return t, nil
 }
 
-// wanted are the names that the new pair has to be for.
+// wanted returns the names that the new pair has to be for.
 func (t *target) wanted() []string {
 	if len(t.Names) > 0 {
 		return t.Names
@@ -303,7 +298,7 @@ func (r *run) runCommand(ctx context.Context, argv []string, ev command.Event) e
 	return c.Run(ctx, ev)
 }
 
-// load makes the server use what is in place for the targets which.
+// load makes the server load the files in place of the targets in which.
 func (r *run) load(ctx context.Context, which []*target, ev command.Event) error {
 	if r.Socket == "" {
 		return r.runCommand(ctx, r.Reload, ev)
@@ -331,7 +326,7 @@ func (r *run) load(ctx context.Context, which []*target, ev command.Event) error
 	return r.runCommand(ctx, r.Reload, ev)
 }
 
-// event is what the commands of a run get in their environment.
+// event returns the event that the environment of a run's commands describes.
 func (r *run) event(kind string, cause error) command.Event {
 	ev := command.Event{Kind: kind}
 	if cause != nil {

@@ -47,6 +47,11 @@ func (f *Failure) stands(t *testing.T, rolledBack, installed bool, failed ...str
 	}
 }
 
+// deploy is Deploy with the failures as one error.
+func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
+	return joined(d.run(ctx, changes).failures)
+}
+
 func TestRenewal(t *testing.T) {
 	t.Parallel()
 	oldPlain, oldHost := good(t, plain), good(t, host)
@@ -193,7 +198,7 @@ func TestRefusedBeforeAnythingIsWritten(t *testing.T) {
 		{"unknown group", renew.Change{Name: plain, New: p}, func(r *relayd) { r.d.Group = "no-such-group" }, `group "no-such-group": no such group`},
 		{"name that leaves the directory", renew.Change{Name: "../x", New: p}, nil, "cannot be part of a path"},
 		{"relative path", renew.Change{Name: plain, New: p}, func(r *relayd) { r.d.Chain = "{name}.crt" }, "not an absolute path"},
-		{"key and chain in one place", renew.Change{Name: plain, New: p}, func(r *relayd) { r.d.Key = r.d.Chain }, "is to hold two things"},
+		{"key and chain in one place", renew.Change{Name: plain, New: p}, func(r *relayd) { r.d.Key = r.d.Chain }, "would be written twice, with different content"},
 		{"socket without combined", renew.Change{Name: plain, New: p}, func(r *relayd) { r.d.Socket = "/run/x" }, "socket needs combined"},
 		{"no directory", renew.Change{Name: plain, New: p}, func(r *relayd) { r.d.Key = "/nonexistent/{name}.key" }, "directory /nonexistent does not exist"},
 		{"directory others can write", renew.Change{Name: plain, New: p}, func(r *relayd) { os.Chmod(r.ssl, 0o777) }, "can be written by everyone"},

@@ -17,8 +17,8 @@ const (
 	StepVerify  = "verify"
 )
 
-// A failureList is what failed in a deployment, as one error. Targets that are in none
-// are in place and verified.
+// A failureList contains the failures of a deployment, as one error. Targets that are in
+// none are in place and verified.
 type failureList []*Failure // at least one; a target is in one at most
 
 func (e failureList) Error() string {
@@ -60,8 +60,8 @@ func (f *Failure) outcome() renew.Outcome {
 	return renew.Installed
 }
 
-// A Failure is what failed for targets that share it, and how things stand for
-// them now.
+// A Failure is the failure of a step for the targets that share it, and the state in which
+// it left them.
 type Failure struct {
 	Deployment string
 	Targets    []string // at least one
@@ -113,7 +113,7 @@ func (f *Failure) Remedy() string {
 	return "correct [deploy." + f.Deployment + "] in the configuration, then: keypaird issue"
 }
 
-// failure is one of the given targets.
+// failure returns a failure of the given targets.
 func (r *run) failure(step string, err error, targets ...*target) *Failure {
 	f := &Failure{Deployment: r.Name, Step: step, Err: err, targets: targets}
 	for _, t := range targets {
@@ -122,12 +122,12 @@ func (r *run) failure(step string, err error, targets ...*target) *Failure {
 	return f
 }
 
-// all is the failure that all targets share.
+// all returns one failure of all targets.
 func (r *run) all(step string, err error) []*Failure {
 	return []*Failure{r.failure(step, err, r.targets...)}
 }
 
-// joined is what failed, as one error; nil: nothing.
+// joined returns the failures as one error; nil: there are none.
 func joined(list []*Failure) error {
 	if len(list) == 0 {
 		return nil

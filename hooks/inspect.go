@@ -20,7 +20,7 @@ import (
 func (d *Deployment) Spec(target string) renew.DeploySpec {
 	text := fmt.Appendf(nil, "%q %q %q %q %q %q %q %o %o %q %q %q %v", d.Chain, d.Key, d.Combined, d.Leaf, d.Intermediates,
 		d.Owner, d.Group, d.ChainMode, d.KeyMode, d.Check, d.Reload, d.Socket, d.Verify)
-	if d.PKCS12 != "" { // else it stays what is recorded
+	if d.PKCS12 != "" { // without one, hashes that records have stay valid
 		text = fmt.Appendf(text, " %q %v", d.PKCS12, d.PKCS12Encoding)
 	}
 	h := sha256.Sum256(text)

@@ -62,7 +62,7 @@ func parseID(setting, kind, name, text string) (int, error) {
 	return int(n), nil
 }
 
-// ExposedKeys returns what is wrong with who can read the files with the key of a target.
+// ExposedKeys returns the files with the key of a target that other users can read.
 func (d *Deployment) ExposedKeys(target string) (list []exposed.Finding) {
 	id, err := d.owner()
 	for _, template := range []string{d.Key, d.Combined, d.PKCS12} {
@@ -89,7 +89,7 @@ func (d *Deployment) claim(name string, taken map[string]bool) error {
 			return problem.Newf("write it from / on", "%s is not an absolute path", p)
 		}
 		if ids[i] = (FileIDs{}).Of(p); taken[ids[i]] || slices.Contains(ids[:i], ids[i]) {
-			return problem.Newf("use {name} in the path, and combined for key and chain in one file", "%s is to hold two things", p)
+			return problem.Newf("use {name} in the path, and combined for key and chain in one file", "%s would be written twice, with different content", p)
 		}
 	}
 	for _, id := range ids {
@@ -176,7 +176,7 @@ func mayGive(d *Deployment, id ids) error {
 		return nil
 	}
 	if id.uid != -1 && id.uid != os.Geteuid() {
-		return problem.Newf("run keypaird as root, or leave owner out", "owner %q: only root can give files away", d.Owner)
+		return problem.Newf("run keypaird as root, or leave owner out", "owner %q: only root can change the owner of a file", d.Owner)
 	}
 	groups, err := os.Getgroups()
 	if err != nil {

@@ -79,7 +79,7 @@ func TestWritable(t *testing.T) {
 			want string
 		}{
 			{"not ours to write", func(d *Deployment) string { d.Key = shut + "/{name}.key"; return plain }, "permission denied"},
-			{"not ours to give away", func(d *Deployment) string { d.Owner = "0"; return plain }, "only root can give files away"},
+			{"not ours to give away", func(d *Deployment) string { d.Owner = "0"; return plain }, "only root can change the owner of a file"},
 			{"not our group", func(d *Deployment) string { d.Group = "12345"; return plain }, "is not in it"},
 		}...)
 	}

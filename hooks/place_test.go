@@ -101,7 +101,7 @@ func TestOneFileByTwoPaths(t *testing.T) {
 	}
 	d := Deployment{Name: "x", Chain: dir + "/a/x.pem", Key: dir + "/b/x.pem"}
 	e := failure(t, d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain)}}), StepInstall)
-	if !strings.Contains(e.Error(), "is to hold two things") {
+	if !strings.Contains(e.Error(), "would be written twice, with different content") {
 		t.Errorf("error = %q", e)
 	}
 	if id := (FileIDs{}).Of; id(dir+"/a/x") != id(dir+"/b/x") || id(dir+"/a/x") == id(dir+"/a/y") || id("/no/such/x") != "/no/such/x" {

@@ -10,7 +10,7 @@ import (
 	"keypaird/renew/lifetime"
 )
 
-// An Action is what a target needs.
+// An Action is the next step for a target.
 type Action string
 
 // Actions.
@@ -31,7 +31,7 @@ type Decision struct {
 // holdCheck is when to decide again about what waits until a time that is not known.
 const holdCheck = 10 * time.Minute
 
-// next is when to decide again.
+// next returns when to decide again.
 func (d Decision) next(now time.Time) time.Time {
 	if d.At.IsZero() {
 		return now.Add(holdCheck)
@@ -39,7 +39,7 @@ func (d Decision) next(now time.Time) time.Time {
 	return d.At
 }
 
-// until is when what a limit keeps from being done may be; zero: not known.
+// until returns when a limit ends; zero: not known.
 func until(l Limit, now time.Time) time.Time {
 	if l.Until.After(now) {
 		return l.Until
@@ -47,7 +47,7 @@ func until(l Limit, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// A Mode is what a pass waits for.
+// A Mode says which waits and limits a pass observes.
 type Mode int
 
 // Modes.

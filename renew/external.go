@@ -13,11 +13,10 @@ import (
 	"keypaird/renew/problem"
 )
 
-// An External is where a target's certificate comes from that another program or
-// another person obtains: from a vendor, or a CA without ACME. It is the only
-// [Issuer] of its target. Its files are copied into the store when they have
-// changed, and what is there goes the way of all pairs from then on. A pair that
-// cannot be used is not copied; the one before stays.
+// An External is the issuer of a certificate that another program or a person obtains, from
+// a vendor or a CA without ACME. It is the only [Issuer] of its target. Its files are
+// copied into the store when they have changed, and the copy is deployed as any other pair.
+// A pair that cannot be used is not copied; the one before stays.
 type External struct {
 	keypair.Source
 	Target string // its name, for messages
@@ -43,7 +42,7 @@ func (x *External) Forget(*x509.Certificate) (bool, error) { return false, nil }
 // Limit implements Issuer.
 func (x *External) Limit(*x509.Certificate) Limit { return Limit{} }
 
-// ReplaceRemedy is what can be done about an external certificate that ends.
+// ReplaceRemedy returns the remedy for an external certificate that ends.
 func (x *External) ReplaceRemedy() string {
 	return x.Replace() + ", or have keypaird obtain one: http-01 or dns-01 instead of external"
 }

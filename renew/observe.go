@@ -6,10 +6,10 @@ import (
 	"keypaird/renew/renewalinfo"
 )
 
-// compareFiles records which files of deployments are as they should be. What is not is
-// put right by the deployment. A newer pair than the store has, as when the store was
-// restored from a backup, is taken into the store: nothing is ordered. If changed,
-// the record is to be saved.
+// compareFiles records which files of deployments are as they should be. The deployment
+// corrects the others. A deployed pair that is newer than the store's, as after the store
+// was restored from a backup, is added to the store, and nothing is ordered. If changed is
+// true, the caller must save the record.
 func (p *Pass) compareFiles(j *job) (changed bool, err error) {
 	for _, d := range j.Deploy {
 		name := d.String()
@@ -43,7 +43,7 @@ func (p *Pass) storeDeployed(j *job, deployment string, spec DeploySpec) error {
 	if err != nil {
 		return err
 	}
-	p.Log.Warn("stored what is deployed, which is newer than the store", "cert", j.Name, "deployment", deployment, "version", v.ID, "not_after", spec.Newer.Leaf.NotAfter.UTC())
+	p.Log.Warn("stored the deployed pair, which is newer than the store", "cert", j.Name, "deployment", deployment, "version", v.ID, "not_after", spec.Newer.Leaf.NotAfter.UTC())
 	fingerprint, rec := spec.Newer.Fingerprint(), &j.state.Record
 	if ca := j.state.issuer(); ca != "" { // it has the same issuer
 		rec.Fingerprint, rec.IssuedAt, rec.RenewalInfo = fingerprint, spec.Newer.Leaf.NotBefore.UTC(), renewalinfo.Info{}

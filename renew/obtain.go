@@ -81,7 +81,7 @@ func (p *Pass) obtain(ctx context.Context, j *job, ordered func()) error {
 	}
 }
 
-// nextIssuer is the issuer to ask now that was not tried yet, or nil.
+// nextIssuer returns the issuer to ask now that was not tried yet, or nil.
 func (p *Pass) nextIssuer(j *job, tried []Issuer) Issuer {
 	issuers, _, _ := j.state.availableIssuers(p.now(), j.Target, p.Mode)
 	n := slices.IndexFunc(issuers, func(i Issuer) bool { return !slices.Contains(tried, i) })

@@ -7,7 +7,7 @@ import (
 	"keypaird/renew/record"
 )
 
-// What is recorded of a target.
+// The parts of record.json, see package record.
 type (
 	Record     = record.Record
 	Ordering   = record.Ordering
@@ -18,7 +18,7 @@ type (
 	Records    = record.Records
 )
 
-// What provides the pairs of a target.
+// The types of package issuer.
 type (
 	Issuer             = issuer.Issuer
 	RenewalInfoFetcher = issuer.RenewalInfoFetcher
@@ -27,7 +27,7 @@ type (
 	Limit              = issuer.Limit
 )
 
-// What deploys the pairs of a target.
+// The types of package deployer.
 type (
 	Deployer   = deployer.Deployer
 	DeploySpec = deployer.DeploySpec
@@ -48,7 +48,7 @@ const (
 // NextKeyFile holds the key of the certificate after the newest.
 const NextKeyFile = record.NextKeyFile
 
-// NameOfExternal is what takes the place of a CA's name for all external certificates.
+// NameOfExternal stands in place of a CA's name for all external certificates.
 const NameOfExternal = record.NameOfExternal
 
 // LoadRecord reads the record of a target. A missing or damaged one is empty.

@@ -16,7 +16,7 @@ import (
 // It may be run again, not concurrently.
 type Pass struct {
 	Store        *keypair.Store                // required
-	Records      *Records                      // shared with who shows them; nil: this pass alone uses them
+	Records      *Records                      // shared with status documents; nil: only this pass uses them
 	Observer     Observer                      // nil: nothing is counted
 	Parallel     int                           // orders at once; zero means 1
 	Mode         Mode                          // zero means Scheduled
@@ -42,7 +42,7 @@ type Observer interface {
 // ErrYield is the cause of a pass that ended early for another process.
 var ErrYield = errors.New("stopped for another keypaird process")
 
-// A Report is what a pass did.
+// A Report is the result of a pass.
 type Report struct {
 	Done []Done
 	Errs []error              // *TargetError; why it was interrupted, perhaps ErrYield, is the last
@@ -52,14 +52,14 @@ type Report struct {
 	Targets     []TargetState // of all targets of the pass, as it left them
 }
 
-// A TargetState is a target and what is known of it.
+// A TargetState is a target with its State.
 type TargetState struct {
 	Target
 	State State // zero if Err is set
 	Err   error // the state cannot be read
 }
 
-// Done is what a pass did to one target, for the report.
+// Done is the result of a pass for one target.
 type Done struct {
 	Target   string    `json:"target"`
 	Action   Action    `json:"action"`
@@ -167,7 +167,7 @@ func (p *Pass) now() time.Time {
 	return time.Now().Round(0) // without the monotonic clock, which stands still in suspend
 }
 
-// nextDeployWindow is when deployments may begin; zero: now.
+// nextDeployWindow returns when deployments may begin; zero: now.
 func (p *Pass) nextDeployWindow(now time.Time) time.Time {
 	if p.DeployWindow == nil {
 		return time.Time{}

@@ -37,8 +37,8 @@ func (s State) renewalInfoDue(now time.Time, t Target) (bool, time.Time) {
 	return !next.After(now), next
 }
 
-// A renewalQuery is what a CA is asked of the certificate of a job. It is apart from
-// the state of the job, which changes meanwhile.
+// A renewalQuery asks a CA for the renewal information of the certificate of a job. It is
+// apart from the state of the job, which changes meanwhile.
 type renewalQuery struct {
 	job  *job
 	ca   string
@@ -46,7 +46,7 @@ type renewalQuery struct {
 	from RenewalInfoFetcher
 }
 
-// A renewalAnswer is what a CA said of the certificate of a job.
+// A renewalAnswer is the CA's answer to a renewalQuery.
 type renewalAnswer struct {
 	ca     string
 	window renewalinfo.SuggestedWindow

@@ -19,7 +19,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	var errs failures
 	orders, stop := p.stopOnYield(ctx)
 	defer stop()
-	jobs := p.lookAll(ctx, targets, &errs)
+	jobs := p.loadAll(ctx, targets, &errs)
 	// Targets without a certificate are not delayed by renewal-info requests.
 	afterOrders := p.Mode == Scheduled && slices.ContainsFunc(jobs, func(j *job) bool { return j.stateErr == nil && j.state.Leaf == nil })
 	if !afterOrders {
@@ -28,7 +28,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	p.queryTLSA(orders, jobs)
 	active := p.decideAll(jobs, p.Mode, &errs)
 	if len(active) > 0 && p.Beside != nil { // a reload loads what somebody did to their files, too
-		more := slices.DeleteFunc(p.decideAll(p.lookAll(ctx, p.Beside(), &errs), Scheduled, &errs), func(j *job) bool { return j.decision.Action != Deploy })
+		more := slices.DeleteFunc(p.decideAll(p.loadAll(ctx, p.Beside(), &errs), Scheduled, &errs), func(j *job) bool { return j.decision.Action != Deploy })
 		jobs, active = append(jobs, more...), append(active, more...)
 	}
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
@@ -76,8 +76,8 @@ func (p *Pass) stopOnYield(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// lookAll reads the state of each target, of several at once.
-func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []*job {
+// loadAll reads the state of each target, of several at once.
+func (p *Pass) loadAll(ctx context.Context, targets []Target, errs *failures) []*job {
 	jobs := make([]*job, len(targets))
 	p.each(len(targets), func(i int) {
 		if ctx.Err() == nil {

@@ -11,7 +11,7 @@ import (
 	"keypaird/renew/rollover"
 )
 
-// A State is what is on disk of a target.
+// A State contains the facts on disk about a target.
 type State struct {
 	Leaf             *x509.Certificate // of the newest version; nil if there is none
 	Version          string            // of Leaf
@@ -29,8 +29,8 @@ type State struct {
 	Unverified       []string              // other machines that are known not to have verified the newest version
 }
 
-// LoadState reads what is on disk of a target, and how its deployments and its
-// files are now.
+// LoadState reads the stored pair and the record of a target, and inspects its deployments
+// and files.
 func LoadState(store *keypair.Store, t Target) (State, error) {
 	s, err := loadStored(store, t.Name)
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *State) inspect(store *keypair.Store, t Target, newest keypair.Version) 
 	}
 }
 
-// loadStored reads what is in the store of a target.
+// loadStored reads the pair and the record of a target from the store.
 func loadStored(store *keypair.Store, name string) (State, error) {
 	l, err := store.Look(name, record.File)
 	return State{
@@ -126,7 +126,7 @@ func LoadNextKey(store *keypair.Store, t Target, s *State) (err error) {
 	return err
 }
 
-// Due is when the newest certificate should be replaced; zero if there is none.
+// Due returns when the newest certificate should be replaced; zero if there is none.
 func (s State) Due() time.Time {
 	if s.Leaf == nil {
 		return time.Time{}
@@ -143,10 +143,9 @@ func (s State) suggested() bool {
 	return a.Fingerprint == s.Fingerprint && !a.Chosen.IsZero()
 }
 
-// OverdueAt is when the certificate in use is overdue: half of what was left when
-// it was due is gone. Zero: nothing is in use. A certificate that has a successor
-// was due, at the latest, when that was made: what its CA said of it is forgotten
-// by then.
+// OverdueAt returns when the certificate in use is overdue: when half of the lifetime left
+// when it was due has passed. Zero: nothing is in use. A certificate that has a successor
+// was due, at the latest, when that was made: what its CA said of it is forgotten by then.
 func (s State) OverdueAt(t Target) time.Time {
 	switch {
 	case s.InUse == nil:
@@ -166,7 +165,7 @@ func (s State) OverdueAt(t Target) time.Time {
 // in use.
 func (s State) Urgent(now time.Time) bool { return lifetime.EndsSoon(s.InUse, now) }
 
-// ends is when the service ends if nothing is done; zero if there is none.
+// ends returns when the certificate in use ends; zero if there is none.
 func (s State) ends() time.Time {
 	if s.InUse == nil {
 		return time.Time{}
@@ -197,7 +196,7 @@ func (s State) Done(deployment string) bool {
 	return d.Verified == s.Fingerprint && d.ConfigHash == spec.ConfigHash && spec.Differs == ""
 }
 
-// Rollover is the state of a target as the rules for its next key see it.
+// Rollover returns the state of a target as the rules for its next key see it.
 func (s State) Rollover(t Target) rollover.State {
 	deployed := s.Live && (t.Sharing == nil || s.Record.TLSA.Everywhere == s.Fingerprint)
 	for _, d := range t.Deploy {

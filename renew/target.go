@@ -39,7 +39,7 @@ func (t Target) External() *External {
 	return x
 }
 
-// Obtaining is the step that gets a certificate from a CA, or from any.
+// Obtaining returns the step that gets a certificate from a CA, or from any.
 func (t Target) Obtaining(ca string) backoff.Step {
 	if t.External() != nil {
 		return backoff.Step{Kind: backoff.Import}
@@ -68,9 +68,9 @@ func (t Target) issuer(name string) Issuer {
 	return nil
 }
 
-// A Sharing is how several machines share the certificate of one target: one of them
-// orders it and publishes it, the others take it. Its methods may be called concurrently
-// with those of other targets.
+// A Sharing connects this machine with others that share the certificate of one target: one
+// of them orders it and publishes it, the others take it. Its methods may be called
+// concurrently with those of other targets.
 type Sharing interface {
 	// Take returns what the others have and is to replace what is stored here, or is that
 	// with another serial number; nil: nothing. The number is not below that in

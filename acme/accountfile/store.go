@@ -17,7 +17,7 @@ type Store interface {
 	Load(part string) ([]byte, error)
 	// Save returns once the part survives a crash of the machine.
 	Save(part string, data []byte) error
-	// Rename gives a part another name, in place of what had it. A part that is not
+	// Rename renames a part, and replaces one that has the new name. A part that is not
 	// there is no error.
 	Rename(part, name string) error
 	// Remove removes a part.
@@ -42,10 +42,13 @@ var Parts = []string{keyPart, newKeyPart, accountPart}
 // A Dir is a directory as Store: each part is a file.
 type Dir string
 
+// Where implements Store.
 func (d Dir) Where(part string) string { return filepath.Join(string(d), part) }
 
+// Load implements Store.
 func (d Dir) Load(part string) ([]byte, error) { return Read(d.Where(part)) }
 
+// Save implements Store. It makes the directory.
 func (d Dir) Save(part string, data []byte) error {
 	if err := durable.MakeDir(string(d)); err != nil {
 		return fmt.Errorf("making the account's directory: %w", err)
@@ -53,6 +56,7 @@ func (d Dir) Save(part string, data []byte) error {
 	return durable.WriteFile(d.Where(part), data, durable.Private)
 }
 
+// Rename implements Store.
 func (d Dir) Rename(part, name string) error {
 	err := os.Rename(d.Where(part), d.Where(name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,6 +68,7 @@ func (d Dir) Rename(part, name string) error {
 	return durable.SyncDir(string(d))
 }
 
+// Remove implements Store.
 func (d Dir) Remove(part string) error {
 	if err := os.Remove(d.Where(part)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -71,7 +76,7 @@ func (d Dir) Remove(part string) error {
 	return nil
 }
 
-// Mark is made of what stat(2) says.
+// Mark implements Store, by the sizes and times of the files.
 func (d Dir) Mark() string {
 	var mark strings.Builder
 	for _, part := range []string{accountPart, keyPart} {

@@ -11,7 +11,7 @@ import (
 // An object is a JSON object, its members not decoded yet.
 type object map[string]json.RawMessage
 
-// A form is what a member has to be.
+// A form is the type that a member must have.
 type form int
 
 const (

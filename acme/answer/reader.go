@@ -11,9 +11,9 @@ import (
 
 // A Reader reads one answer.
 type Reader struct {
-	Base   *url.URL            // required; that was requested: relative URLs start from it
+	Base   *url.URL            // required; the URL requested, from which relative URLs start
 	Serves func(*url.URL) bool // reports whether requests may go to a URL; not needed for a directory
-	Names  []string            // that are ordered; nil means that nothing is
+	Names  []string            // the ordered names; nil means that nothing is ordered
 }
 
 // ErrOtherHost is in the error for a URL at which no requests are sent.

@@ -66,11 +66,8 @@ func Refusal(records []CAA, a Applicant) string {
 	if a.Wildcard && slices.ContainsFunc(records, func(r CAA) bool { return r.Tag == "issuewild" }) {
 		tag = "issuewild" // RFC 8659, section 4.3
 	}
-	known := []string{"issue", "issuewild", "iodef", "issuemail", "issuevmc", "contactemail", "contactphone"}
-	for _, r := range records {
-		if r.Critical && !slices.Contains(known, r.Tag) {
-			return fmt.Sprintf("%s %q", critical, r.Tag)
-		}
+	if tag := unknownCritical(records); tag != "" {
+		return fmt.Sprintf("critical tag %q", tag)
 	}
 	why, asked := "", false
 	for _, r := range records {
@@ -78,11 +75,11 @@ func Refusal(records []CAA, a Applicant) string {
 			continue
 		}
 		asked = true
-		reason := mismatch(r.Value, a)
+		reason, named := mismatch(r.Value, a)
 		if reason == "" {
 			return ""
 		}
-		if why == "" || why == nobody || !strings.HasPrefix(reason, "only") {
+		if why == "" || why == nobody || named {
 			why = reason
 		}
 	}
@@ -92,22 +89,31 @@ func Refusal(records []CAA, a Applicant) string {
 	return why
 }
 
-// Beginnings of reasons.
-const (
-	critical = "critical tag"
-	nobody   = "only nobody may"
-)
+// unknownCritical returns the tag of a record that is critical and that no CA understands,
+// or "".
+func unknownCritical(records []CAA) string {
+	known := []string{"issue", "issuewild", "iodef", "issuemail", "issuevmc", "contactemail", "contactphone"}
+	for _, r := range records {
+		if r.Critical && !slices.Contains(known, r.Tag) {
+			return r.Tag
+		}
+	}
+	return ""
+}
+
+// nobody is the reason of a record without an issuer.
+const nobody = "no CA may issue"
 
 // mismatch returns why the value of one record does not allow a to issue, or "" (RFC
-// 8659, section 4.2, with the parameters of RFC 8657).
-func mismatch(value string, a Applicant) string {
+// 8659, section 4.2, with the parameters of RFC 8657). named: the record is for this CA.
+func mismatch(value string, a Applicant) (why string, named bool) {
 	issuer, rest, _ := strings.Cut(value, ";")
 	issuer = strings.TrimSpace(issuer)
 	if !slices.ContainsFunc(a.Issuers, func(s string) bool { return strings.EqualFold(s, issuer) }) {
 		if issuer == "" {
-			return nobody
+			return nobody, false
 		}
-		return "only " + issuer + " may"
+		return "only " + issuer + " may", false
 	}
 	for param := range strings.SplitSeq(rest, ";") {
 		tag, v, _ := strings.Cut(param, "=")
@@ -115,21 +121,21 @@ func mismatch(value string, a Applicant) string {
 		switch strings.ToLower(strings.TrimSpace(tag)) {
 		case "accounturi":
 			if a.AccountURL != "" && v != a.AccountURL {
-				return "accounturi is " + v + ", ours is " + a.AccountURL
+				return "accounturi is " + v + ", ours is " + a.AccountURL, true
 			}
 		case "validationmethods":
 			if !slices.Contains(strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }), a.Method) {
-				return "validationmethods are " + v + ", not " + a.Method
+				return "validationmethods are " + v + ", not " + a.Method, true
 			}
 		}
 	}
-	return ""
+	return "", true
 }
 
-// Remedy returns what lets an applicant issue that Refusal refuses because of why: a
-// line of a zone file, in general.
-func (s CAASet) Remedy(a Applicant, why string) string {
-	if strings.HasPrefix(why, critical) {
+// Remedy returns how to let an applicant issue that Refusal refuses: in general a line of a
+// zone file.
+func (s CAASet) Remedy(a Applicant) string {
+	if unknownCritical(s.Records) != "" {
 		return "remove the record with that tag at " + s.Owner + ", or write 0 in place of 128 for its flags: a CA refuses a critical tag that it does not know"
 	}
 	remedy := "add this record, or change the one there: " + Permission(s.Owner, a)

@@ -71,7 +71,7 @@ func (c Checker) awaitValue(ctx context.Context, fqdn, value string, limit time.
 	return c.await(ctx, fqdn, false, limit, func(txts []string) bool { return slices.Contains(txts, value) }, f)
 }
 
-// found is what the servers had at a name, whenever they were asked.
+// found lists the values that the servers had at a name, whenever they were asked.
 type found struct {
 	ttl    time.Duration // the longest
 	values []string
@@ -142,6 +142,7 @@ type txtAnswer struct {
 	addr   string
 	state  state
 	found  string
+	alias  bool // found is a CNAME
 	txts   []string
 	ttl    time.Duration // of txts
 }
@@ -223,17 +224,15 @@ func (c Checker) queryTXT(ctx context.Context, addr, name string, match func([]s
 	if !in.Authoritative {
 		cached, _ = dnsquery.NegativeTTL(in)
 	}
-	return txtAnswer{state: missing, found: describe(in, txts, alias), txts: txts, ttl: ttl}, cached
+	return txtAnswer{state: missing, found: describe(in, txts, alias), alias: len(txts) == 0 && alias != "", txts: txts, ttl: ttl}, cached
 }
-
-const foundCNAME = "found a CNAME to "
 
 func describe(in *dns.Msg, txts []string, alias string) string {
 	switch {
 	case len(txts) > 0:
 		return fmt.Sprintf("found only %s", quoteSome(txts))
 	case alias != "":
-		return foundCNAME + alias
+		return "found a CNAME to " + alias
 	case in.Rcode == dns.RcodeNameError:
 		return "no such name"
 	}

@@ -16,7 +16,8 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// The protocol is described in keypaird/cmd/keypaird-dns/child.
+// A request is a line to the child: its protocol is described in
+// keypaird/cmd/keypaird-dns/child.
 type request struct {
 	Op        string   `json:"op"`
 	Provider  string   `json:"provider,omitempty"`

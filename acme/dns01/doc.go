@@ -8,10 +8,10 @@
 //	-> waits for propagation and for caches of the CA -> has the CA validate
 //	-> cleans up
 //
-// The first Solve starts the child, concurrent ones share it, and the last one
-// closes its input: the child then removes remaining records and exits, as it does
-// when this process is killed. Close waits for that. The records that a machine left when
-// it died are removed by another one, which has a note of each: see [Account.Note].
+// The first Solve starts the child, concurrent ones share it, and the last one closes its
+// input: the child then removes remaining records and exits, as it does when this process
+// is killed. Close waits for that. If a machine of a fleet dies, another one removes the
+// records that it left, which it finds in notes: see [Account.Note].
 //
 // A [Checker] queries DNS servers for TXT, CAA, TLSA and address records. It can
 // be used without an Account.

@@ -54,7 +54,7 @@ func (p *Persist) Check(ctx context.Context, c acme.Challenge) error {
 	if !errors.As(err, &unseen) {
 		return err
 	}
-	return missingRecord(unseen, Record(c.Identifier, c.Wildcard, c.Issuers[0], c.AccountURL))
+	return missingRecord(unseen, persistRecord(c.Identifier, c.Wildcard, c.Issuers[0], c.AccountURL))
 }
 
 // missingRecord returns the error for a domain without the record for dns-persist-01,
@@ -74,10 +74,10 @@ func missingRecord(unseen *PropagationError, record string) error {
 
 func persistName(domain string) string { return "_validation-persist." + dns.Fqdn(domain) }
 
-// Record returns the record for dns-persist-01 as a line of a zone file: it lets
+// persistRecord returns the record for dns-persist-01 as a line of a zone file: it lets
 // the account certify domain, and with wildcard also *.domain, at the CA with the
 // issuer domain name.
-func Record(domain string, wildcard bool, issuer, accountURL string) string {
+func persistRecord(domain string, wildcard bool, issuer, accountURL string) string {
 	value := issuer + "; accounturi=" + accountURL
 	if wildcard {
 		value += "; policy=wildcard"

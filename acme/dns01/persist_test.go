@@ -66,7 +66,7 @@ func TestRecord(t *testing.T) {
 		{"longer than one string", true, long, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Record("example.org", tt.wildcard, "authority.example", tt.account)
+			got := persistRecord("example.org", tt.wildcard, "authority.example", tt.account)
 			if tt.want != "" && got != tt.want {
 				t.Errorf("Record = %s, want %s", got, tt.want)
 			}
@@ -96,11 +96,11 @@ func TestPersistSolve(t *testing.T) {
 		mode    string
 		err     string // empty: validated
 	}{
-		{"published", []string{soa, at + ` 60 IN TXT "v=1" `, Record("example.org", true, "authority.example", account)}, "", ""},
+		{"published", []string{soa, at + ` 60 IN TXT "v=1" `, persistRecord("example.org", true, "authority.example", account)}, "", ""},
 		{"not published", []string{soa}, "", "no such name"},
-		{"for another account", []string{soa, Record("example.org", true, "authority.example", "https://ca.example/acct/9")}, "",
+		{"for another account", []string{soa, persistRecord("example.org", true, "authority.example", "https://ca.example/acct/9")}, "",
 			`found only "authority.example; accounturi=https://ca.example/acct/9; policy=wildcard"`},
-		{"not for the wildcard", []string{soa, Record("example.org", false, "authority.example", account)}, "", "found only"},
+		{"not for the wildcard", []string{soa, persistRecord("example.org", false, "authority.example", account)}, "", "found only"},
 		{"servers are down", []string{soa}, "silent", "cannot find out whether"},
 		{"the resolver refuses", []string{soa}, "resolver", "answered REFUSED"},
 	} {
@@ -128,7 +128,7 @@ func TestPersistSolve(t *testing.T) {
 			if !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("Solve = %v, want %q", err, tt.err)
 			}
-			want := "add this record: " + Record("example.org", true, "authority.example", account)
+			want := "add this record: " + persistRecord("example.org", true, "authority.example", account)
 			remedy := problem.Remedy(err)
 			if !strings.HasSuffix(remedy, want) || strings.Contains(remedy, "[dns]") || tt.mode == "" && remedy != want {
 				t.Errorf("Solve = %v, remedy %q, want remedy %q", err, remedy, want)

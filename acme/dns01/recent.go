@@ -165,7 +165,7 @@ func (t *attempt) awaitCaches(ctx context.Context, c acme.Challenge, found *foun
 	if wait <= 0 {
 		return nil
 	}
-	t.account.log().Info("waiting for caches of the CA to forget the value before", "fqdn", t.fqdn, "for", wait.Round(time.Millisecond))
+	t.account.log().Info("waiting until caches of the CA drop the previous value", "fqdn", t.fqdn, "for", wait.Round(time.Millisecond))
 	select {
 	case <-time.After(wait):
 		return nil

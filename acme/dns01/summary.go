@@ -123,7 +123,7 @@ func (t *summary) failure(fqdn string, begun time.Time) *PropagationError {
 			worst = s
 		}
 	}
-	e := &PropagationError{FQDN: fqdn, Found: worst.found, After: time.Since(begun), Blocked: blocked}
+	e := &PropagationError{FQDN: fqdn, Found: worst.found, Alias: worst.alias, After: time.Since(begun), Blocked: blocked}
 	e.Server = t.servers[worst.server].name
 	if worst.addr != "" && worst.addr != e.Server {
 		e.Server += " (" + worst.addr + ")"
@@ -136,6 +136,7 @@ type PropagationError struct {
 	FQDN    string
 	Server  string // without the record; may be empty
 	Found   string // in place of the record
+	Alias   bool   // Found is a CNAME
 	After   time.Duration
 	Blocked bool // no server gave any answer
 }
@@ -153,7 +154,7 @@ func (e *PropagationError) Remedy() string {
 	if e.Blocked {
 		return "allow UDP and TCP to port 53, or set resolvers in the account's [dns] table to reachable servers that have the records the CA gets"
 	}
-	if strings.HasPrefix(e.Found, foundCNAME) {
+	if e.Alias {
 		return "remove the CNAME of " + e.FQDN + ", or if a wildcard beside it has the same one, let the CNAME lead to another name than that wildcard"
 	}
 	check := "dig TXT " + e.FQDN

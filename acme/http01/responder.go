@@ -26,7 +26,7 @@ func Serve(ls []net.Listener, token func(string) (string, error)) io.Closer {
 // A Responder serves tokens and nothing else. An answer never repeats parts of its
 // request (section 8.3).
 type Responder struct {
-	Token func(token string) (keyAuth string, err error) // required; called with what has the form of a token
+	Token func(token string) (keyAuth string, err error) // required; called with text that has the form of a token
 }
 
 // ServeHTTP implements http.Handler.

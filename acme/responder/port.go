@@ -15,9 +15,9 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A Port is where the challenges of one type are answered, by the process that holds
-// it for all that share the directory of responses. The fields are set before the
-// first use.
+// A Port is the address at which the challenges of one type are answered, by the process
+// that holds it for all that share the directory of responses. The fields are set before
+// the first use.
 type Port struct {
 	Type   string // of the challenges
 	Addr   string // see Listen; "" never listens: another process answers

@@ -69,8 +69,9 @@ func (t *Test) run(ctx context.Context, c acme.Challenge) error {
 	return failure(failed, "; if CAs get another answer there than this machine (hairpin NAT, split DNS), "+off)
 }
 
-// Await is Try, which may take as long as limit, and again until each machine that answers has
-// our response or Wait has passed. A machine that has another one, or does not answer, is named.
+// Await calls Try, for at most limit each time, until every machine that answers has our
+// response or Wait has passed. Results name the machines that have another response or do
+// not answer.
 func (t *Test) Await(ctx context.Context, addrs []netip.Addr, c acme.Challenge, limit time.Duration) []Result {
 	try := func() []Result {
 		bounded, cancel := context.WithTimeout(ctx, limit)

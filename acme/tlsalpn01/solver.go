@@ -72,7 +72,7 @@ func (s *Solver) Withdraw(c acme.Challenge) { s.files().Withdraw(serverName(c.Id
 // Close stops listening and waits for the servers. The next challenge listens again.
 func (s *Solver) Close() { s.Port().Close() }
 
-// files are the challenges by server name: a file has the identifier, a space and the
+// files returns the challenges by server name: a file has the identifier, a space and the
 // key authorization.
 func (s *Solver) files() responder.Files {
 	return responder.Files{

@@ -61,13 +61,13 @@ func readResource(r answer.Reader, resource string, body []byte) ([]byte, error)
 	return body, nil
 }
 
-// noAnswer is the error for an answer that is not of its resource at all.
+// noAnswer returns the error for an answer that is not of its resource at all.
 func noAnswer(host, resource string, body []byte) error {
 	begins := textfmt.OneLine(string(body[:min(len(body), 64)]), 64)
 	return &Error{fmt.Errorf("the answer of %s is no %s: %q", host, resource, begins), Malformed}
 }
 
-// redirected is the error for a redirect that is not followed.
+// redirected returns the error for a redirect that is not followed.
 func redirected(host, location string) error {
 	return &Error{fmt.Errorf("%s answers with a redirect to %q", host, textfmt.OneLine(location, maxURL)), OtherHost}
 }

@@ -58,7 +58,7 @@ type Error struct {
 	Kind Kind
 }
 
-// A Kind says what is wrong.
+// A Kind is the class of an Error.
 type Kind int
 
 const (

@@ -32,22 +32,22 @@ func accountCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	w, err := e.confined(cfg, engine.Options{Log: output.Logger(e.Stderr, output.Quiet)})
+	eng, err := e.confined(cfg, engine.Options{Log: output.Logger(e.Stderr, output.Quiet)})
 	if err != nil {
 		return err
 	}
-	end := w.Close
+	end := eng.Close
 	if act != nil { // else it waits for nobody
-		if end, err = w.Begin(ctx, e.Waiting); err != nil {
+		if end, err = eng.Begin(ctx, e.Waiting); err != nil {
 			return err
 		}
 	}
 	defer end()
-	cas, err := accounts.Names(w, words)
+	cas, err := accounts.Names(eng, words)
 	if err != nil {
 		return err
 	}
-	rows, err := accounts.Each(ctx, w, cas, act)
+	rows, err := accounts.Each(ctx, eng, cas, act)
 	if err != nil {
 		return err
 	}

@@ -38,12 +38,12 @@ func (e *env) check(ctx context.Context, cfg *config.Config, live, asJSON bool) 
 	found := append(preflight.Findings{}, preflight.Rewritable(cfg, e.options().File())...) // not nil: its JSON is an array
 	if live {
 		log := output.Logger(e.Stderr, output.Quiet)
-		w, end, err := e.begin(ctx, func() (*config.Config, error) { return cfg, nil }, log)
+		eng, end, err := e.begin(ctx, func() (*config.Config, error) { return cfg, nil }, log)
 		if err != nil {
 			return err
 		}
 		defer end()
-		more, err := preflight.Live(ctx, w)
+		more, err := preflight.Live(ctx, eng)
 		if err != nil {
 			return err
 		}

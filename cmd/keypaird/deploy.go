@@ -31,12 +31,12 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 		return e.Print(found, *asJSON)
 	}
 	show, log := e.Progress(*verbose)
-	w, end, err := e.begin(ctx, e.loadWithoutSecrets, log)
+	eng, end, err := e.begin(ctx, e.loadWithoutSecrets, log)
 	if err != nil {
 		return err
 	}
 	defer end()
-	targets, err := w.Find(names)
+	targets, err := eng.Find(names)
 	if err == nil {
 		err = rights.Drop() // there is something to do
 	}
@@ -44,14 +44,14 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	if *standIn {
-		written, errs := w.WriteStandIns(ctx, targets, func(string) bool { return true })
+		written, errs := eng.WriteStandIns(ctx, targets, func(string) bool { return true })
 		return e.Finish(written, len(written), errs, *asJSON)
 	}
-	pass := w.Pass(renew.Redeploy)
+	pass := eng.Pass(renew.Redeploy)
 	pass.Step, pass.Records = show.Step, new(renew.Records)
 	var did renew.Report
 	show.Run(func() {
-		w.CopyRenamed(targets, pass.Records)
+		eng.CopyRenamed(targets, pass.Records)
 		did = pass.Run(ctx, targets)
 	})
 	return e.Finish(status.ResultsOf(did.Done, did.Errs, show.Took), len(did.Done), did.Errs, *asJSON)

@@ -14,7 +14,8 @@ import (
 	"keypaird/cmd/keypaird/runner"
 )
 
-// An env is what a command runs with.
+// An env is the environment of a command: a cli.Env and the functions that read the
+// configuration.
 type env struct {
 	cli.Env
 	alone  bool     // issue orders without the engine of the fleet
@@ -27,7 +28,7 @@ func (e *env) load() (*config.Config, error) {
 	return config.Load(e.options())
 }
 
-// options are those of the configuration.
+// options returns the options with which commands read the configuration.
 func (e *env) options() config.Options {
 	return config.Options{Path: e.Config, Getenv: e.Getenv, HasProvider: preflight.HasProvider}
 }
@@ -55,21 +56,21 @@ func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, erro
 
 // begin reads the configuration by load, makes an engine, and waits for other keypairds.
 // The caller calls end.
-func (e *env) begin(ctx context.Context, load func() (*config.Config, error), log *slog.Logger) (w *engine.Engine, end func(), err error) {
+func (e *env) begin(ctx context.Context, load func() (*config.Config, error), log *slog.Logger) (eng *engine.Engine, end func(), err error) {
 	cfg, err := load()
 	if err != nil {
 		return nil, nil, err
 	}
-	if w, err = e.confined(cfg, engine.Options{Log: log}); err != nil {
+	if eng, err = e.confined(cfg, engine.Options{Log: log}); err != nil {
 		return nil, nil, err
 	}
-	end, err = w.Begin(ctx, e.Waiting)
-	return w, end, err
+	end, err = eng.Begin(ctx, e.Waiting)
+	return eng, end, err
 }
 
 // confined makes an engine for a process that is about to give up rights.
 func (e *env) confined(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
-	w, err := e.engine(cfg, o)
+	eng, err := e.engine(cfg, o)
 	if err != nil {
 		return nil, err
 	}
@@ -77,5 +78,5 @@ func (e *env) confined(cfg *config.Config, o engine.Options) (*engine.Engine, er
 		e.gaveUp = true
 		runner.Confine(e.Config, cfg, o.Log, e.writes...)
 	}
-	return w, nil
+	return eng, nil
 }

@@ -495,7 +495,7 @@ func (s *secretsTest) forgeries(pairs map[string]string, before string) {
 		after := len(web.log.String())
 		s.put(key, tt.value)
 		if !tt.served {
-			web.says(after, "not serving a token of the fleet", token)
+			web.says(after, "token of the fleet not served", token)
 		}
 		if served := web.answered(token) == body.KeyAuthorization; served != tt.served {
 			s.Errorf("a token %s: served %v", tt.what, served)

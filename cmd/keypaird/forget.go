@@ -18,12 +18,12 @@ func forgetCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) == 0 {
 		return cli.Usage("forget needs the name of a target")
 	}
-	w, end, err := e.begin(ctx, e.loadWithoutSecrets, output.Logger(e.Stderr, output.Quiet))
+	eng, end, err := e.begin(ctx, e.loadWithoutSecrets, output.Logger(e.Stderr, output.Quiet))
 	if err != nil {
 		return err
 	}
 	defer end()
-	rows, err := w.Forget(names, *files, func(name string) { e.Hint(fmt.Sprintf("nothing is stored of %q", name)) })
+	rows, err := eng.Forget(names, *files, func(name string) { e.Hint(fmt.Sprintf("nothing is stored of %q", name)) })
 	if printed := e.Print(rows, *asJSON); err == nil {
 		err = printed
 	}

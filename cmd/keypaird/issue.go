@@ -89,7 +89,7 @@ func (o issueOptions) issue(ctx context.Context, e *env, cfg *config.Config, nam
 		}
 		defer os.RemoveAll(dir)
 	}
-	w, err := e.confined(cfg, engine.Options{Log: log, DryRun: dir, Twinless: o.check})
+	eng, err := e.confined(cfg, engine.Options{Log: log, DryRun: dir, Twinless: o.check})
 	if err != nil {
 		return err
 	}
@@ -104,12 +104,12 @@ func (o issueOptions) issue(ctx context.Context, e *env, cfg *config.Config, nam
 	if err != nil {
 		return err
 	}
-	end, err := w.Begin(ctx, e.Waiting)
+	end, err := eng.Begin(ctx, e.Waiting)
 	if err != nil {
 		return err
 	}
 	defer end()
-	did, err := w.Issue(ctx, names, engine.IssueOptions{Force: o.force, NewKey: o.newKey, Here: o.asks || o.dryRun && o.check, Step: show.Step, Show: show.Run})
+	did, err := eng.Issue(ctx, names, engine.IssueOptions{Force: o.force, NewKey: o.newKey, Here: o.asks || o.dryRun && o.check, Step: show.Step, Show: show.Run})
 	if err != nil {
 		return err
 	}

@@ -67,12 +67,12 @@ var commands = []command{
 	{cli.Command{Name: "deploy", Args: "[-list|-stand-in] [-v] [-json] [NAME...]", Does: "deploy and verify again what is stored, or list presets"}, deployCommand},
 	{cli.Command{Name: "account", Args: "[-json] [show|register|rollover|deactivate] [CA...]", Does: "show the accounts at CAs, or change one"}, accountCommand},
 	{cli.Command{Name: "revoke", Args: "[-reason REASON] [-key] [-only] [-v] [-json] NAME", Does: "replace a certificate and its key, and revoke the old one"}, revokeCommand},
-	{cli.Command{Name: "fleet", Args: "[-rotate] [-print-etcdctl] [-json] [-reason REASON] [-compromised] key|init|status|rollback|hold|go|remove [NAME...]", Does: "begin a fleet, show it, or say how its certificates go on"}, fleetCommand},
+	{cli.Command{Name: "fleet", Args: "[-rotate] [-print-etcdctl] [-json] [-reason REASON] [-compromised] key|init|status|rollback|hold|go|remove [NAME...]", Does: "begin a fleet, show it, or control how its certificates are deployed"}, fleetCommand},
 	{cli.Command{Name: "dns", Args: "[-json] [PROVIDER]", Does: "list DNS providers, or the variables of one"}, dnsCommand},
 	{cli.Command{Name: "version", Args: "[-json]", Does: "print the version"}, versionCommand},
 }
 
-// all are the commands that the usage lists.
+// all returns the commands that the usage lists.
 func all() (list cli.Commands) {
 	for _, c := range commands {
 		list = append(list, c.Command)
@@ -87,7 +87,7 @@ var ownCommands = []command{
 	{cli.Command{Name: runner.Engine, Args: "[-v]", Does: "be the daemon of the keypaird run that started this"}, engineCommand},
 }
 
-// run is the program.
+// run is the program: it runs the command that args name.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	syscall.Umask(0o077)     // for files that are created without a mode of their own
 	_ = launch.NoCoreDumps() // there are keys in memory; without this protection, work goes on

@@ -26,24 +26,24 @@ func revokeCommand(ctx context.Context, e *env, args []string) error {
 		return cli.Usage("revoke needs the name of one target")
 	}
 	show, log := e.Progress(*verbose)
-	w, end, err := e.begin(ctx, e.load, log)
+	eng, end, err := e.begin(ctx, e.load, log)
 	if err != nil {
 		return err
 	}
 	defer end()
 	r.Target = engine.TargetName(names[0])
-	if err := r.Find(w); err != nil {
+	if err := r.Find(eng); err != nil {
 		return err
 	}
-	if !*only && w.HasTarget(r.Target) {
+	if !*only && eng.HasTarget(r.Target) {
 		var errs []error
-		show.Run(func() { errs, err = r.Replace(ctx, w, show.Step) })
+		show.Run(func() { errs, err = r.Replace(ctx, eng, show.Step) })
 		cli.Report(e.Stderr, errs...)
 		if err != nil {
 			return err
 		}
 	}
-	done, err := r.Run(ctx, w)
+	done, err := r.Run(ctx, eng)
 	if err != nil {
 		return err
 	}

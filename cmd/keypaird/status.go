@@ -32,16 +32,16 @@ func statusCommand(ctx context.Context, e *env, args []string) error {
 	if err := launch.BecomeOwner(cfg.State); err != nil {
 		return err
 	}
-	w, err := e.engine(cfg, engine.Options{Log: output.Logger(e.Stderr, output.Quiet)})
+	eng, err := e.engine(cfg, engine.Options{Log: output.Logger(e.Stderr, output.Quiet)})
 	if err != nil {
 		return err
 	}
-	defer w.Close()
-	targets, err := w.Find(names)
+	defer eng.Close()
+	targets, err := eng.Find(names)
 	if err != nil {
 		return err
 	}
-	doc, err := status.Collect(w.Status(targets, nil), time.Now())
+	doc, err := status.Collect(eng.Status(targets, nil), time.Now())
 	if err != nil {
 		return err
 	}

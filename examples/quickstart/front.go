@@ -15,7 +15,7 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// front is the proxy's process: it serves the pairs in dir, prints its address,
+// front runs the proxy's process: it serves the pairs in dir, prints its address,
 // reloads the pairs on SIGHUP, and ends when its input does.
 func front(dir string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	hup := make(chan os.Signal, 1)

@@ -72,7 +72,7 @@ func endedOrphans() []int {
 	return orphans
 }
 
-// An entry is what proc_pid_stat(5) says of a process.
+// An entry describes a process, from proc_pid_stat(5).
 type entry struct {
 	state                  rune
 	parent, group, session int

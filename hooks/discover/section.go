@@ -22,7 +22,7 @@ type lookup struct {
 	supposed   *Supposition
 }
 
-// A Supposition replaces what is published today.
+// A Supposition replaces the records and documents published today.
 type Supposition struct {
 	Document *records.ServerName // m.server; nil: no such document
 	Client   string              // base_url of the client document; empty: as published

@@ -99,7 +99,7 @@ func findMX(ctx context.Context, l *lookup, s *section, domain string) mxSet {
 	return set
 }
 
-// An stsState is what is known about the policy of a domain.
+// An stsState says whether a domain has a policy.
 type stsState struct {
 	*stsPolicy // nil: not known
 	led        records.Evidence

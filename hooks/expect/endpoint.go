@@ -7,7 +7,7 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// An Endpoint is where the pairs of a deployment are to be served.
+// An Endpoint is an endpoint that must serve the pairs of a deployment.
 type Endpoint struct {
 	probe.Endpoint
 	Names []string // requested there; nil: those of the targets that belong to its protocol
@@ -47,7 +47,7 @@ func keep(names []string, want func(string) bool) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !want(name) })
 }
 
-// A use is what peers want of an endpoint.
+// A use is a way in which peers use an endpoint.
 type use int
 
 const (

@@ -11,13 +11,13 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// A Result is what the endpoints serve of a target.
+// A Result says whether the endpoints serve a target.
 type Result struct {
 	Err       error                   // of the endpoints that fail; nil: verified
 	Endpoints map[probe.Endpoint]Seen // those of which some name is requested
 }
 
-// A Seen is what one endpoint serves of a target.
+// A Seen says whether one endpoint serves a target.
 type Seen struct {
 	Verdict   Verdict                // Served if some name is served and none fails
 	Err       error                  // of the names that fail or else that are not served there, as before

@@ -97,7 +97,7 @@ func Pair(kinds []Kind, contents [][]byte, password string, known ...*keypair.Pa
 	return pairs[0]
 }
 
-// among returns the pair of a list of which a file is made, or nil.
+// among returns the pair in a list from which a file was made, or nil.
 func (k Kind) among(pairs []*keypair.Pair, content []byte, password string) *keypair.Pair {
 	for _, p := range pairs {
 		if p == nil {

@@ -15,7 +15,7 @@ import (
 // A List describes servers, for "keypaird deploy -list".
 type List []Description
 
-// A Description is what is known of a server.
+// A Description describes a server and its deployments.
 type Description struct {
 	Name    string   `json:"name"`
 	Files   []string `json:"files"` // purpose, path, owner and mode; none: it reads the store

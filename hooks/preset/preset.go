@@ -88,7 +88,7 @@ func (b by[T]) on(goos string) T {
 	return b[""]
 }
 
-// always is the same command on every system.
+// always returns the same command on every system.
 func always(argv ...string) by[[]string] { return by[[]string]{"": argv} }
 
 // service returns the command that has a system's service manager do verb with a
@@ -189,7 +189,7 @@ func in(s, goos string) string {
 	return strings.ReplaceAll(s, "{etc}", etc)
 }
 
-// rootGroup is the name of group 0.
+// rootGroup returns the name of group 0.
 func rootGroup(goos string) string {
 	if goos == "linux" {
 		return "root"

@@ -28,7 +28,7 @@ func Stopped(ctx context.Context, preset string) bool {
 	return status == 1 // none matches
 }
 
-// isRunning is the command that ends with 0 if a process called name runs.
+// isRunning returns the command that ends with 0 if a process called name runs.
 func isRunning(name string) []string { return []string{"pgrep", "-x", name} }
 
 // seesProcesses reports whether the processes of others are visible: systemd's

@@ -36,25 +36,25 @@ func trust(chain []*x509.Certificate, e Expect, roots *x509.CertPool) []Issue {
 	}
 	for _, c := range path[1:] {
 		if at.After(c.NotAfter) {
-			return []Issue{{Expired, fmt.Sprintf("is signed by %s, which ended on %s", Subject(c), day(c.NotAfter))}}
+			return []Issue{{Expired, fmt.Sprintf("is signed by %s, which ended on %s", subject(c), day(c.NotAfter))}}
 		}
 	}
 	top := path[len(path)-1]
 	if longer := follow(append(slices.Clone(path), e.Known...)); len(longer) > len(path) &&
 		(!selfSigned(longer[len(path)]) || verify(e.Known, x509.ExtKeyUsageAny) == nil) {
-		return []Issue{{Incomplete, fmt.Sprintf("is sent without its intermediate %s", Subject(longer[len(path)]))}}
+		return []Issue{{Incomplete, fmt.Sprintf("is sent without its intermediate %s", subject(longer[len(path)]))}}
 	}
 	switch {
 	case selfSigned(leaf):
 		return []Issue{{Untrusted, "is signed by itself"}}
 	case selfSigned(top):
-		return []Issue{{Untrusted, fmt.Sprintf("leads to %s, which is no root of this machine", Subject(top))}}
+		return []Issue{{Untrusted, fmt.Sprintf("leads to %s, which is no root of this machine", subject(top))}}
 	case len(path) == 1:
 		return []Issue{{Incomplete, fmt.Sprintf("is signed by %s, which is neither sent nor a root of this machine", Issuer(leaf))}}
 	case !rootless(err):
 		return []Issue{{Untrusted, "does not verify: " + textfmt.OneLine(err.Error(), 200)}}
 	}
-	return []Issue{{Untrusted, fmt.Sprintf("leads to %s, signed by %s, which is neither sent nor a root of this machine", Subject(top), Issuer(top))}}
+	return []Issue{{Untrusted, fmt.Sprintf("leads to %s, signed by %s, which is neither sent nor a root of this machine", subject(top), Issuer(top))}}
 }
 
 // rootless reports whether a verification failed because a root is missing.
@@ -90,7 +90,7 @@ func order(chain, path []*x509.Certificate) []Issue {
 		case i > 0 && chain[i].Equal(chain[0]):
 			return []Issue{{Disorder, "is sent twice"}}
 		case i >= len(path):
-			return []Issue{{Disorder, fmt.Sprintf("is sent with %s, which has nothing to do with it", Subject(chain[i]))}}
+			return []Issue{{Disorder, fmt.Sprintf("is sent with %s, which has nothing to do with it", subject(chain[i]))}}
 		case !chain[i].Equal(path[i]):
 			return []Issue{{Disorder, "is sent with its intermediates in the wrong order"}}
 		}

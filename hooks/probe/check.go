@@ -13,7 +13,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// Expect is what peers require of a certificate.
+// Expect contains the requirements of peers.
 type Expect struct {
 	Now        time.Time
 	Names      []string            // one of these must match; empty: any name
@@ -157,8 +157,8 @@ func ListNames(leaf *x509.Certificate) string {
 	return strings.Join(list, ", ") + more
 }
 
-// Subject returns a short, printable name of a certificate.
-func Subject(c *x509.Certificate) string {
+// subject returns a short, printable name of a certificate.
+func subject(c *x509.Certificate) string {
 	name := c.Subject.CommonName
 	if name == "" && len(c.Subject.Organization) > 0 {
 		name = c.Subject.Organization[0]
@@ -171,7 +171,7 @@ func Subject(c *x509.Certificate) string {
 
 // Issuer returns a short, printable name of a certificate's issuer.
 func Issuer(c *x509.Certificate) string {
-	return Subject(&x509.Certificate{Subject: c.Issuer})
+	return subject(&x509.Certificate{Subject: c.Issuer})
 }
 
 // dates compares a certificate with the clock.

@@ -261,7 +261,7 @@ func TestJudgeHostileChains(t *testing.T) {
 	if got := faults(Check(Result{far, tls.VersionTLS13}, Expect{Now: noon, Roots: roots})); got != "incomplete" {
 		t.Errorf("an intermediate in place %d: %q, want it not looked at", len(far), got)
 	}
-	for _, f := range append(list, Issue{Text: Subject(leaf)}, Issue{Text: Issuer(chain[1])}) {
+	for _, f := range append(list, Issue{Text: subject(leaf)}, Issue{Text: Issuer(chain[1])}) {
 		if len(f.Text) > 1500 || strings.ContainsAny(f.Text, "\x1b\x07\n") {
 			t.Errorf("%d bytes: %q", len(f.Text), f.Text)
 		}

@@ -27,7 +27,7 @@ type Probe struct {
 	KeyType x509.PublicKeyAlgorithm
 }
 
-// A Result is what an endpoint served.
+// A Result is the chain that an endpoint served, or the error.
 type Result struct {
 	Chain   []*x509.Certificate // leaf first, at least one
 	Version uint16              // of TLS, as crypto/tls names it
@@ -108,7 +108,8 @@ func (p Probe) withKeyType(ctx context.Context, version uint16) (Result, error) 
 	return p.run(ctx, restriction{suites: suitesFor(p.KeyType)})
 }
 
-// A restriction is what a client accepts in a handshake; the zero value: all.
+// A restriction limits what a client accepts in a handshake; the zero value: nothing is
+// limited.
 type restriction struct {
 	suites  []uint16                // of TLS 1.2 alone
 	keyType x509.PublicKeyAlgorithm // with TLS 1.3 alone

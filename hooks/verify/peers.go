@@ -136,7 +136,7 @@ func xmppPeers(r discover.Requirement, role, user, domain string) (who, do strin
 func mailPeers(r discover.Requirement, role, user string) (who, do string) {
 	switch {
 	case role == "mx DANE":
-		return "mail servers that check DANE (Postfix, Exim, Exchange Online)", "hold back what is for " + user
+		return "mail servers that check DANE (Postfix, Exim, Exchange Online)", "hold back mail for " + user
 	case role == "mta-sts policy":
 		return "mail servers that check MTA-STS (Gmail, Exchange Online)", "do not take the policy of " + r.Identity
 	case r.Enforcement == discover.Should:

@@ -43,7 +43,7 @@ func TestEffects(t *testing.T) {
 		{discover.Requirement{Service: "xmpp", Role: "websocket"}, "XMPP clients in browsers (Converse.js, Movim) do not log ann@example.org in"},
 		{discover.Requirement{Service: "smtp", Role: "mx", Enforcement: discover.Must}, "mail servers that check MTA-STS (Gmail, Exchange Online) do not deliver to ann@example.org"},
 		{discover.Requirement{Service: "smtp", Role: "mx", Enforcement: discover.Should}, "mail servers that check MTA-STS (Gmail, Exchange Online) report that they could not deliver to ann@example.org safely"},
-		{discover.Requirement{Service: "smtp", Role: "mx DANE"}, "mail servers that check DANE (Postfix, Exim, Exchange Online) hold back what is for ann@example.org"},
+		{discover.Requirement{Service: "smtp", Role: "mx DANE"}, "mail servers that check DANE (Postfix, Exim, Exchange Online) hold back mail for ann@example.org"},
 		{discover.Requirement{Service: "smtp", Role: "mta-sts policy"}, "mail servers that check MTA-STS (Gmail, Exchange Online) do not take the policy of example.org"},
 		{discover.Requirement{Service: "imap", Role: "submission"}, "mail programs (Thunderbird, K-9 Mail, Apple Mail) warn ann@example.org or do not connect"},
 		{discover.Requirement{Service: "imap", Role: "autoconfig"}, "mail programs (Thunderbird, K-9 Mail, Apple Mail) do not find the settings of ann@example.org"},

@@ -6,7 +6,7 @@ type Step struct {
 	Name string // of the CA or the deployment; "": any, or the kind has none
 }
 
-// A StepKind is what a step does.
+// A StepKind is the kind of a step.
 type StepKind string
 
 // Kinds of steps.

@@ -11,7 +11,7 @@ import (
 	"keypaird/renew/launch"
 )
 
-// Rights are what a process that holds keys keeps. It may read what its user may, and runs
+// Rights are the rights that a process with keys keeps. It may read what its user may, and runs
 // no programs.
 type Rights struct {
 	Write   []string // directories, with all that is below them

@@ -44,20 +44,20 @@ type DeploySpec struct {
 	Inspection // zero if Signature is that of the record
 }
 
-// An Inspection is what was found in the files of a deployment.
+// An Inspection compares the files of a deployment with its pair.
 type Inspection struct {
 	Differs string        // what is not as it should be, of one file; "": all is
 	Newer   *keypair.Pair // the files have a valid pair that is newer than it should be; nil: they do not
 }
 
-// A Result is how a deployment went for one change.
+// A Result is the result of a deployment for one change.
 type Result struct {
 	Outcome   Outcome
 	Err       error                    // nil: Verified
 	Endpoints map[string]seen.Endpoint // what each endpoint was seen to serve; nil: that is not known
 }
 
-// An Outcome is how far a change got in a deployment.
+// An Outcome is the last step of a deployment that a change completed.
 type Outcome int
 
 // Outcomes.

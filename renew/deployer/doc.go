@@ -1,2 +1,3 @@
-// Package deployer is what package renew asks of the servers that use its pairs.
+// Package deployer defines the interface through which package renew deploys pairs to
+// servers.
 package deployer

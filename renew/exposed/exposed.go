@@ -11,7 +11,7 @@ import (
 	"keypaird/renew/durable"
 )
 
-// A Kind is how far a file is exposed.
+// A Kind is the way in which a file is exposed.
 type Kind int
 
 // Kinds.
@@ -23,7 +23,7 @@ const (
 
 )
 
-// A Finding is what is wrong with a file.
+// A Finding is an exposed file.
 type Finding struct {
 	Path string
 	Kind Kind

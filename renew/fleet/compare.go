@@ -2,7 +2,7 @@ package fleet
 
 import "keypaird/renew/fleet/document"
 
-// A Local is what a node has of a target.
+// A Local contains the facts of a node about a target.
 type Local struct {
 	Serial    uint64 // of the release that was taken or published last; 0: none
 	Released  string // fingerprint of that release
@@ -11,7 +11,7 @@ type Local struct {
 	Seated    bool   // the node sits in the seat
 }
 
-// A Step is what a node does about a target after it compared what it has with the
+// A Step is the action of a node for a target after it compared what it has with the
 // engine's release.
 type Step int
 
@@ -24,15 +24,15 @@ const (
 
 func (s Step) String() string { return [...]string{"nothing", "take", "note", "publish"}[s] }
 
-// Older reports whether the engine has an older release than the node, so that it lost
+// older reports whether the engine has an older release than the node, so that it lost
 // some: it was restored from a backup, or emptied.
-func Older(local Local, r document.Release) bool { return r.Serial < local.Serial }
+func older(local Local, r document.Release) bool { return r.Serial < local.Serial }
 
 // Compare returns what a node does about a target. The engine has the release r, the zero
 // Release if there is none. Its rules, the first that fits:
 //
 //   - The engine's serial is lower than the node's: what the node has is newer. The node
-//     in the seat publishes it again, the others keep it (see Older).
+//     in the seat publishes it again, the others keep it (see older).
 //   - The engine's serial is higher: the node takes the release, or notes its serial if
 //     it has the pair as its newest. So it does with a pair of its own that was never
 //     published, for the fleet has gone on.
@@ -48,7 +48,7 @@ func Compare(local Local, r document.Release) Step {
 		publish = Publish
 	}
 	switch {
-	case Older(local, r):
+	case older(local, r):
 		return publish
 	case r.Serial > local.Serial && r.Fingerprint == local.Newest:
 		return Note

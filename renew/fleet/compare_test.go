@@ -49,7 +49,7 @@ func TestCompare(t *testing.T) {
 				t.Errorf("%s, seated %v: %v, want %v", tt.name, seated, got, want)
 			}
 		}
-		if older := Older(tt.local, tt.engine); older != (tt.engine.Serial < tt.local.Serial) {
+		if older := older(tt.local, tt.engine); older != (tt.engine.Serial < tt.local.Serial) {
 			t.Errorf("%s: Older = %v", tt.name, older)
 		}
 	}

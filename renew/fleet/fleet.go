@@ -17,7 +17,7 @@ import (
 	"keypaird/renew/fleet/wave"
 )
 
-// Options are what a node knows of its fleet. Without a word on zero a field is required.
+// Options configure a Fleet. Without a word on zero a field is required.
 type Options struct {
 	Engine   engine.Engine
 	Identity *envelope.Identity
@@ -93,7 +93,7 @@ type clock struct {
 	earlier bool          // it was in an earlier term of this node
 }
 
-// A retry is when a pair is fetched again that could not be used.
+// A retry says when a pair that could not be used is fetched again.
 type retry struct {
 	after   time.Duration // the next one; doubled each time
 	pending bool
@@ -106,7 +106,7 @@ type rest struct {
 	remedy string
 }
 
-// A result is what this node did with a release.
+// A result is the outcome of a release on this node.
 type result struct {
 	serial    uint64
 	exception *document.Exception // nil: verified
@@ -119,7 +119,7 @@ type Term = seat.Term
 // ErrLost says that this node no longer sits in the seat.
 var ErrLost = seat.ErrLost
 
-// watched is what a wave was watched for.
+// watched notes since when a wave is watched.
 type watched struct {
 	serial uint64
 	at     time.Time // when the wave began
@@ -150,7 +150,7 @@ func (f *Fleet) wants(target string) bool {
 	return f.SeesAll() || slices.Contains(f.Audience(target), f.Node)
 }
 
-// now is the wall clock.
+// now returns the time of the wall clock.
 func (f *Fleet) now() time.Time { return f.Clock().Round(0) }
 
 // wake wakes all loops. f.mu is held.

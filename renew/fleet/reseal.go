@@ -50,10 +50,10 @@ func (f *Fleet) resealAll(ctx context.Context) {
 		case errors.Is(err, errSealed) && mayLeave && t.StandUp("the certificate of "+target+" is not sealed to this node yet", "", restTime):
 			pause(ctx, time.Second) // the other orderer seals it anew
 		case err != nil:
-			f.Log.Warn("pair not sealed anew", "target", target, "err", err)
+			f.Log.Warn("pair not resealed", "target", target, "err", err)
 			pause(ctx, time.Second)
 		case sealed:
-			f.Log.Info("pair sealed anew", "target", target)
+			f.Log.Info("pair resealed", "target", target)
 		}
 	}
 }

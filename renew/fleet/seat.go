@@ -272,7 +272,7 @@ func (f *Fleet) untilOver(ctx context.Context, t *Term, lease engine.Lease) stri
 	}
 }
 
-// confirmAgain notes that the engine does what is written to it again, if it did not.
+// confirmAgain notes that the engine applies writes again, if it did not.
 func (f *Fleet) confirmAgain(ctx context.Context, t *Term) {
 	f.mu.Lock()
 	refused := f.errs[committing] != nil

@@ -8,7 +8,7 @@ import (
 	"keypaird/renew/fleet/document"
 )
 
-// A NodeState says what is known of a node.
+// A NodeState describes a node.
 type NodeState struct {
 	Name    string
 	Away    time.Duration // since when it is not alive; 0: it is alive
@@ -22,7 +22,7 @@ type NodeState struct {
 // own.
 func (f *Fleet) SeesAll() bool { return f.orders() || f.Observer }
 
-// Nodes returns what is known of the nodes, by name.
+// Nodes returns the state of each node, by name.
 func (f *Fleet) Nodes() []NodeState {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,3 +1,3 @@
-// Package issuer is what package renew asks of a CA, or of the files of an external
-// certificate.
+// Package issuer defines the interfaces through which package renew obtains certificates,
+// from a CA or from the files of an external certificate.
 package issuer

@@ -46,7 +46,7 @@ type RenewalInfoFetcher interface {
 	RenewalInfo(ctx context.Context, leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error)
 }
 
-// An Order is what an issuer is asked for.
+// An Order is a request for a certificate to an issuer.
 type Order struct {
 	KeyType  string            // of the key to certify
 	Have     *x509.Certificate // what is stored now; nil means nothing

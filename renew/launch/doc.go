@@ -1,6 +1,6 @@
-// Package launch starts programs that hear everybody, and confines each of them before
-// its first instruction, so that not even the initialization of a package that is
-// linked into it runs unconfined:
+// Package launch starts the programs that talk to hosts on the network, and confines each
+// of them before its first instruction, so that not even the initialization of a package
+// that is linked into it runs unconfined:
 //
 //	cmd, err := launch.Command(ctx, launch.Child{Path: "/usr/libexec/keypaird-dns", Env: env, User: "_keypaird-dns", Client: true})
 //
@@ -16,5 +16,5 @@
 // The stage reads from a pipe what to do. Files that the child's user cannot open are
 // handed over by [Hand].
 //
-// Of the program itself nothing is expected. It may be linked dynamically.
+// The program needs no code for this on Linux, and may be linked dynamically.
 package launch

@@ -50,7 +50,7 @@ type Child struct {
 // and Linux takes no more than 128 KiB in a variable.
 const stageVariable = "KEYPAIRD_LAUNCH"
 
-// A stage is what the process between must know.
+// A stage contains the instructions for the process between.
 type stage struct {
 	Child
 	Kept int // descriptors from 3 on

@@ -40,7 +40,8 @@ func (s *stage) filter() error {
 	return syscalls.Load(false, calls, conditions)
 }
 
-// Means returns what a child is confined by, "" if by nothing but its user and limits.
+// Means returns the names of the mechanisms that confine a child, "" if by nothing but its
+// user and limits.
 func Means() string { return findMeans() }
 
 // Missing returns what this kernel does not enforce.

@@ -56,7 +56,7 @@ func MakeUser(name string) string {
 func BecomeOwner(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil || os.Geteuid() != 0 {
-		return nil // who reads it says what is wrong
+		return nil // the reader reports the error
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || st.Uid == 0 {

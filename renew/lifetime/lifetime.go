@@ -9,7 +9,7 @@ import (
 
 const shortLived = 10 * 24 * time.Hour
 
-// Due is when a certificate should be replaced if its CA suggests no window.
+// Due returns when a certificate should be replaced if its CA suggests no window.
 func Due(leaf *x509.Certificate) time.Time {
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	left := life / 3
@@ -19,13 +19,13 @@ func Due(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-left)
 }
 
-// LastDue is the latest time to replace a certificate, whatever its CA suggests.
+// LastDue returns the latest time to replace a certificate, whatever its CA suggests.
 func LastDue(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 5)
 }
 
-// Overdue is when a certificate that was due at a time is overdue: half of what was
-// left of it then is gone.
+// Overdue returns when a certificate that was due at a time is overdue: when half of the
+// lifetime left at that time has passed.
 func Overdue(leaf *x509.Certificate, due time.Time) time.Time {
 	return due.Add(leaf.NotAfter.Sub(due) / 2)
 }
@@ -34,8 +34,7 @@ func Overdue(leaf *x509.Certificate, due time.Time) time.Time {
 // earliest: the usual time to purchase another.
 const longNotice = 30 * 24 * time.Hour
 
-// ExternalOverdue is when an external certificate is overdue: nothing but its end is
-// known.
+// ExternalOverdue returns when an external certificate is overdue: only its end is known.
 func ExternalOverdue(leaf *x509.Certificate) time.Time {
 	at := Overdue(leaf, Due(leaf))
 	if earliest := leaf.NotAfter.Add(-longNotice); at.Before(earliest) {

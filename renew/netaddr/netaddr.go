@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// A Scope is how far away an address is, as in the package's documentation. As a limit,
-// it allows what is no more private.
+// A Scope is the range that an address belongs to, as in the package's documentation. As a
+// limit, it allows what is no more private.
 type Scope int
 
 // Scopes.

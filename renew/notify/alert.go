@@ -35,7 +35,7 @@ type Alert struct {
 // order:
 //
 //   - Expiring: the target is no longer configured, servers may still use its
-//     certificate, and that ends soon, see [UnconfiguredAt]. No other rule holds then;
+//     certificate, and that ends soon, see [unconfiguredAt]. No other rule holds then;
 //   - Expiring: the certificate in use is overdue, see [renew.State.OverdueAt];
 //   - Failing: the TLSA records do not match, which only the operator can correct: peers
 //     refuse the key in use, or would refuse the first certificate;
@@ -47,7 +47,7 @@ type Alert struct {
 func Check(now time.Time, t renew.Target, s renew.State) Alert {
 	a := Alert{}
 	if len(t.Unconfigured) > 0 {
-		if !now.Before(UnconfiguredAt(s.InUse)) {
+		if !now.Before(unconfiguredAt(s.InUse)) {
 			a.Kind = Expiring
 		}
 		return a
@@ -72,14 +72,14 @@ func lost(t renew.Target, s renew.State) bool {
 	})
 }
 
-// UnconfiguredAt is when the certificate of a target that is no longer configured ends
+// unconfiguredAt is when the certificate of a target that is no longer configured ends
 // soon: a quarter of its lifetime before its end, or 14 days if that is less.
-func UnconfiguredAt(leaf *x509.Certificate) time.Time {
+func unconfiguredAt(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-min(leaf.NotAfter.Sub(leaf.NotBefore)/4, 14*daily))
 }
 
-// UnconfiguredRemedy is what the operator can do about the certificate of a target
-// that is no longer configured.
+// UnconfiguredRemedy returns the remedy for the certificate of a target that is no longer
+// configured.
 func UnconfiguredRemedy(name string) string {
 	return "configure it again, or let the servers use another certificate, then: keypaird forget -files " + name
 }

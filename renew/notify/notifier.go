@@ -46,7 +46,7 @@ type group struct {
 	targets []*target
 }
 
-// A cause is what the targets of a group have in common.
+// A cause is the common failure of a group of targets.
 type cause struct {
 	kind   Kind
 	step   backoff.Step // that fails; zero: none does, or the state cannot be read
@@ -185,7 +185,7 @@ func (n *Notifier) next(t *target) time.Time {
 	switch Check(now, t.Target, t.State).Kind {
 	case "":
 		if len(t.Unconfigured) > 0 {
-			return UnconfiguredAt(t.State.InUse)
+			return unconfiguredAt(t.State.InUse)
 		}
 	case Failing:
 		return sent.Failing.Add(daily)

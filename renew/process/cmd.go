@@ -99,7 +99,7 @@ func (c *Cmd) begin(files []*os.File) (running, error) {
 	if err != nil {
 		return nil, err
 	}
-	return startHere(cmd, files, c.Group, c.Child != nil)
+	return startLocal(cmd, files, c.Group, c.Child != nil)
 }
 
 // copied lists the writers that are no files, each once.

@@ -14,7 +14,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A Server is what a runner does.
+// A Server is the runner's side.
 type Server struct {
 	// Make makes the command that a request asks for, or says why it may not run.
 	Make func(Request) (*exec.Cmd, error)
@@ -101,7 +101,7 @@ func (s *Server) session(socket *os.File, files []*os.File) {
 }
 
 // begin does what a request asks for. The process is nil if it starts none.
-func (s *Server) begin(req Request, files []*os.File) (*here, error) {
+func (s *Server) begin(req Request, files []*os.File) (*local, error) {
 	if req.Ready && s.Ready != nil {
 		s.Ready()
 	}
@@ -122,10 +122,10 @@ func (s *Server) begin(req Request, files []*os.File) (*here, error) {
 	if err != nil {
 		return nil, err
 	}
-	return startHere(cmd, files, req.Group, req.Child != nil)
+	return startLocal(cmd, files, req.Group, req.Child != nil)
 }
 
-// refusal is the answer to a request that started nothing.
+// refusal returns the answer to a request that started nothing.
 func refusal(err error) message {
 	var errno syscall.Errno
 	switch {
@@ -139,7 +139,7 @@ func refusal(err error) message {
 
 // obey does what the caller says about a process, until the caller has ended or asks no
 // more. Once the process has exited, its number may be that of another, or of its group.
-func obey(p *here, exited <-chan struct{}, in *json.Decoder, say func(message)) {
+func obey(p *local, exited <-chan struct{}, in *json.Decoder, say func(message)) {
 	for {
 		var m message
 		if in.Decode(&m) != nil {

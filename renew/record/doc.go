@@ -1,3 +1,3 @@
-// Package record keeps what is known of a target beside its pairs: record.json in the
-// directory of the target.
+// Package record reads and writes record.json, which keeps beside the pairs of a target the
+// history of its orders, deployments, failures and notices.
 package record

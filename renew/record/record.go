@@ -100,8 +100,7 @@ type Imported struct {
 	FailedMark string    `json:"failed_mark,omitempty"` // of the files that could not be imported
 }
 
-// NameOfExternal is what takes the place of a CA's name for all external
-// certificates.
+// NameOfExternal stands in place of a CA's name for all external certificates.
 const NameOfExternal = "external"
 
 // File is the name of the file of a Record in the directory of its target.

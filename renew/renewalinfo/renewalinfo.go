@@ -9,7 +9,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A SuggestedWindow is when a CA wants a certificate replaced.
+// A SuggestedWindow is the time in which a CA wants a certificate replaced.
 type SuggestedWindow struct {
 	Start, End  time.Time // zero: the CA does not say
 	Explanation string    // URL of a page for the operator; may be ""

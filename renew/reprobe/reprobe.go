@@ -1,5 +1,5 @@
-// Package reprobe makes passes, and probes the endpoints of what is deployed when nothing
-// else is to be done: daily, and in each manual pass.
+// Package reprobe makes passes, and probes the endpoints of deployed pairs when no other
+// work is due: daily, and in each manual pass.
 //
 // What an endpoint does not serve any more is deployed again, which reloads the server
 // once. If that does not help, the deployment fails.
@@ -40,8 +40,8 @@ type lost struct {
 	err                error
 }
 
-// Run makes a pass, probes what is due, and makes another pass over what is not served any
-// more. The caller holds the state lock.
+// Run makes a pass, probes the endpoints that are due, and makes another pass over the
+// targets that are not served any more. The caller holds the state lock.
 func Run(ctx context.Context, p *renew.Pass, targets []renew.Target) renew.Report {
 	r := &run{Pass: p}
 	if r.report = p.Run(ctx, targets); r.report.Interrupted {
@@ -134,10 +134,10 @@ type deployed struct {
 
 func (d deployed) record() renew.Deployment { return d.State.Record.Deployments[d.at.String()] }
 
-// next is when the endpoints are probed next.
+// next returns when the endpoints are probed next.
 func (d deployed) next() time.Time { return d.record().Next(d.slot()) }
 
-// slot is the name on which the time of the daily probe depends.
+// slot returns the name on which the time of the daily probe depends.
 func (d deployed) slot() string { return d.Name + " " + d.at.String() }
 
 // mustServe reports whether the endpoints served the newest certificate when it was

@@ -11,8 +11,8 @@ var (
 	drop     func() error
 )
 
-// Keep lets this process have all its rights until Drop; give takes those from it that it
-// does not need. It must not use what calls Drop.
+// Keep lets this process have all its rights until Drop, which calls give to give up those
+// that the process does not need. give must not use a package that calls Drop.
 func Keep(give func() error) {
 	dropping.Lock()
 	defer dropping.Unlock()
@@ -20,8 +20,9 @@ func Keep(give func() error) {
 	kept.Store(give != nil)
 }
 
-// Drop returns nil when this process has given up its rights, if it is to. While that
-// fails, nothing may be done that needs it.
+// Drop gives up the rights as Keep has arranged; without Keep, or the second time, it does
+// nothing. After an error the caller must not open the socket, start the program or change
+// the file.
 func Drop() error {
 	if !kept.Load() {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// An Endpoint is what an endpoint served of a target when it was last probed.
+// An Endpoint is the result for a target of the last probe of an endpoint.
 type Endpoint struct {
 	State     string            `json:"state"`               // one of those below
 	At        time.Time         `json:"at,omitzero"`         // of the last probe
@@ -30,7 +30,7 @@ const (
 	Unreachable = "unreachable" // there is no way to it from here: what it serves is not known
 )
 
-// Place is how Absent lists a name: with the address, if the host has several.
+// Place returns a name as Absent lists it: with the address, if the host has several.
 func Place(name, address string) string {
 	if address == "" {
 		return name
@@ -53,7 +53,7 @@ func (e Endpoint) Expects(name, address string) bool {
 	return !slices.Contains(e.Absent, Place(name, address)) && !slices.Contains(e.Absent, name)
 }
 
-// A Record is what the endpoints of one deployment served of a target.
+// A Record contains the results for a target of the last probe of a deployment's endpoints.
 type Record struct {
 	ProbedAt  time.Time           `json:"probed_at,omitzero"`  // last
 	LostAt    time.Time           `json:"lost_at,omitzero"`    // when something was first not served any more; zero: all is
@@ -67,8 +67,8 @@ const (
 	retry = time.Hour // between probes of what is lost, to see that it is back
 )
 
-// Next is when the endpoints of the deployment called name are probed next: once a day,
-// at a time that depends on the name, which should contain the target.
+// Next returns when the endpoints of the deployment called name are probed next: once a
+// day, at a time that depends on the name, which should contain the target.
 func (r Record) Next(name string) time.Time {
 	if !r.LostAt.IsZero() {
 		return r.ProbedAt.Add(retry)
@@ -88,7 +88,8 @@ func (r Record) Due(name string, now time.Time) bool {
 	return !now.Before(r.Next(name)) || r.ProbedAt.After(now)
 }
 
-// Lost returns the error of a deployment of which something is not served any more.
+// Lost wraps err as the error of a deployment with an endpoint that does not serve the
+// certificate any more.
 func (r Record) Lost(err error) error {
 	return fmt.Errorf("not served any more since %s: %w", r.LostAt.Format(time.RFC3339), err)
 }

@@ -19,7 +19,7 @@ import (
 	"keypaird/renew/unconfigured"
 )
 
-// A Source is what a document is made from.
+// A Source contains the parts from which Collect makes a document.
 type Source struct {
 	Store            *keypair.Store
 	Targets          []renew.Target

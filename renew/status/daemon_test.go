@@ -13,8 +13,8 @@ import (
 // is promised that nobody does. Having no daemon is no trouble: cron may do.
 func TestDaemonIsTold(t *testing.T) {
 	s := readSchema(t)
-	if got := s.Defs["Daemon"].Properties["state"].Enum; !slices.Equal(got, DaemonStates()) {
-		t.Errorf("states of a daemon: %q, want %q", got, DaemonStates())
+	if got := s.Defs["Daemon"].Properties["state"].Enum; !slices.Equal(got, []string{Running, Killed, Stopped, Never}) {
+		t.Errorf("states of a daemon: %q", got)
 	}
 	since := now.Add(-time.Hour)
 	for _, tt := range []struct {

@@ -162,7 +162,7 @@ func WhereLeft(f unconfigured.LeftFile) string {
 	return "still there, not updated any more: " + f.Path + ", ends " + day(f.NotAfter)
 }
 
-// LeftRemedy is what the operator can do about such files of a target.
+// LeftRemedy returns the remedy for such files of a target.
 func LeftRemedy(target string) string {
 	return "let the servers use the file that the configuration names, then: keypaird forget -files " + target
 }

@@ -120,7 +120,7 @@ type Renewal struct {
 	Error       string    `json:"error,omitempty"`       // of the last request, if it failed
 }
 
-// Next is what the next pass would do.
+// Next is the decision of the next pass.
 type Next struct {
 	Action renew.Action `json:"action"`
 	Why    string       `json:"why"`
@@ -145,7 +145,7 @@ type Exposed struct {
 	Remedy string   `json:"remedy"`
 }
 
-// A Damage is why a target's files cannot be read.
+// A Damage is the reason why a target's files cannot be read.
 type Damage struct {
 	Error  string `json:"error"`
 	Remedy string `json:"remedy,omitempty"`
@@ -186,7 +186,7 @@ type Endpoint struct {
 	Remedy    string     `json:"remedy,omitempty"`
 }
 
-// An Address is what one address of an endpoint served.
+// An Address is the result for one address of an endpoint.
 type Address struct {
 	Address string `json:"address"`
 	State   string `json:"state"` // served, failing, absent or unreachable
@@ -228,7 +228,7 @@ type TLSAName struct {
 
 // A Daemon is the state of "keypaird run", read from the state directory.
 type Daemon struct {
-	State   string    `json:"state"`             // one of DaemonStates
+	State   string    `json:"state"`             // running, killed, stopped or never
 	Process int       `json:"process,omitempty"` // running, or killed
 	Since   time.Time `json:"since,omitzero"`    // start of the process
 }
@@ -241,10 +241,7 @@ const (
 	Never   = "never"   // never started
 )
 
-// DaemonStates lists the states of a daemon.
-func DaemonStates() []string { return []string{Running, Killed, Stopped, Never} }
-
-// A Refusal is why a daemon rejected a changed configuration.
+// A Refusal is the reason why a daemon rejected a changed configuration.
 type Refusal struct {
 	Since time.Time `json:"since"`
 	Error string    `json:"error"`

@@ -26,8 +26,8 @@ type Front struct {
 // askTimeout is how long a client waits for an answer.
 const askTimeout = 20 * time.Second
 
-// Pages returns what a Front asks for.
-func Pages() []string { return []string{"/", "/status.json", "/metrics", "/healthz"} }
+// pages returns what a Front asks for.
+func pages() []string { return []string{"/", "/status.json", "/metrics", "/healthz"} }
 
 // ServeHTTP implements http.Handler.
 func (f *Front) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -45,7 +45,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case !f.accepts(req):
 		reply(w, req, plain(http.StatusMisdirectedRequest, "the requested host is not served here: request localhost or an address, "+
 			"add the name to [status] names, or let the proxy send \"Host: localhost\"\n"))
-	case !slices.Contains(Pages(), req.URL.Path):
+	case !slices.Contains(pages(), req.URL.Path):
 		reply(w, req, notFound())
 	default:
 		reply(w, req, f.ask(req))

@@ -12,7 +12,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// A Result is what a pass did for one target, a row of "keypaird issue -json".
+// A Result is the result of a pass for one target, a row of "keypaird issue -json".
 type Result struct {
 	renew.Done
 	OK     bool   `json:"ok"`
@@ -23,8 +23,7 @@ type Result struct {
 	Seconds float64 `json:"seconds,omitempty"` // that it took
 }
 
-// Results are what a pass did, a row for each target that it changed or that
-// failed.
+// Results are the results of a pass, a row for each target that it changed or that failed.
 type Results []Result
 
 // ResultsOf returns the results of a pass; took returns how long it took for a target, if

@@ -31,7 +31,7 @@ type Server struct {
 
 const cacheTTL = time.Second // validity of answers
 
-// Answer returns the encoded answer for one of [Pages], which is at most a second old. It
+// Answer returns the encoded answer for one of [pages], which is at most a second old. It
 // is called once at a time.
 func (s *Server) Answer(page string) []byte {
 	if s.template == nil {
@@ -75,7 +75,7 @@ func (s *Server) collect() (doc Document, err error) {
 	return s.Collect()
 }
 
-// statusCode is what pages that show the state have.
+// statusCode returns the HTTP status of the pages that show the state.
 func (s *Server) statusCode() int {
 	if s.err != nil {
 		return http.StatusServiceUnavailable

@@ -113,7 +113,7 @@ func (t *TLSA) describeNext(now time.Time) string {
 	return "the next renewal uses the next key"
 }
 
-// Says is what was seen at the name.
+// Describe returns a sentence about the records seen at the name.
 func (n TLSAName) Describe() string {
 	text := "not queried yet"
 	switch {

@@ -46,7 +46,7 @@ func foldWord(s string) string {
 	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(s))
 }
 
-// editDistance is the number of letters to change, add or leave out, or pairs to
+// editDistance returns the number of letters to change, add or leave out, or pairs to
 // swap, to make a of b.
 func editDistance(a, b string) int {
 	rows := make([][]int, len(a)+1)

@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// A Style is how text is set for its reader: lines are wrapped to the width of a
-// terminal, and words that say how something is have colours. The zero value is for
-// files and programs, which get the text as it is.
+// A Style sets text for its reader: lines are wrapped to the width of a terminal, and words
+// that say how something is have colours. The zero value is for files and programs, which
+// get the text as it is.
 type Style struct {
 	Width  int // in characters; 0: lines are not wrapped
 	Colour bool

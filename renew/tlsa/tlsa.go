@@ -122,5 +122,5 @@ func Refuses(records []string, leaf *x509.Certificate) bool {
 	return some
 }
 
-// ZoneLine is a record at a name as a zone file has it.
+// ZoneLine returns a record at a name as a zone file has it.
 func ZoneLine(name, record string) string { return name + ". IN TLSA " + record }

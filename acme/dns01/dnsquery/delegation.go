@@ -25,7 +25,7 @@ func Delegation(ctx context.Context, resolvers []string, name string) ([]string,
 		target, in, err := cname(ctx, resolvers, at)
 		if err != nil {
 			return nil, problem.Newf("make the resolvers answer for that name, or set others: resolvers = [\"host:port\"] in the account's [dns] table",
-				"cannot find out whether %s is a CNAME: %w", Trace(chain), err)
+				"cannot find out whether %s is a CNAME: %w", trace(chain), err)
 		}
 		if target == "" {
 			return chain, deadEnd(chain, in)
@@ -33,7 +33,7 @@ func Delegation(ctx context.Context, resolvers []string, name string) ([]string,
 		wild, err := synthesized(ctx, resolvers, at, target)
 		if err != nil {
 			return nil, problem.Newf("make the resolvers answer for the names beside it, or set others: resolvers = [\"host:port\"] in the account's [dns] table",
-				"cannot find out whether the CNAME of %s is that of a wildcard: %w", Trace(chain), err)
+				"cannot find out whether the CNAME of %s is that of a wildcard: %w", trace(chain), err)
 		}
 		if wild {
 			return chain, nil
@@ -45,13 +45,13 @@ func Delegation(ctx context.Context, resolvers []string, name string) ([]string,
 			if loop {
 				why = "the CNAMEs go round in a loop"
 			}
-			return nil, problem.Newf("let the last CNAME lead to the name at which the account may publish TXT records", "%s: %s", Trace(chain), why)
+			return nil, problem.Newf("let the last CNAME lead to the name at which the account may publish TXT records", "%s: %s", trace(chain), why)
 		}
 	}
 }
 
-// Trace writes the names that CNAMEs lead through.
-func Trace(chain []string) string { return strings.Join(chain, " -> ") }
+// trace writes the names that CNAMEs lead through.
+func trace(chain []string) string { return strings.Join(chain, " -> ") }
 
 // deadEnd returns an error if the last of several names is below a top-level domain that
 // does not exist. in is the answer for it.
@@ -59,7 +59,7 @@ func deadEnd(chain []string, in *dns.Msg) error {
 	if len(chain) == 1 || in.Rcode != dns.RcodeNameError || soaOwner(in) != "." {
 		return nil
 	}
-	return problem.Newf("correct or remove that CNAME record", "%s: the CNAME leads to a domain that does not exist", Trace(chain))
+	return problem.Newf("correct or remove that CNAME record", "%s: the CNAME leads to a domain that does not exist", trace(chain))
 }
 
 // cname returns the target of the CNAME of a name, or "", and the answer.

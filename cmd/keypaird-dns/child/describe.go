@@ -12,7 +12,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// A Description is what lego documents about one of its providers.
+// A Description is lego's documentation of one of its providers.
 type Description struct {
 	Code        string     `json:"code"`
 	Aliases     []string   `json:"aliases,omitempty"`

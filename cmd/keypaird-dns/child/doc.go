@@ -1,6 +1,5 @@
-// Package child is the inside of keypaird-dns: it serves one account at a DNS
-// provider over standard input and output, and removes what it has published
-// when its input ends.
+// Package child is the program keypaird-dns: it serves one account at a DNS provider over
+// standard input and output, and removes what it has published when its input ends.
 //
 // Each request is one line of JSON, and so is each answer, in order:
 //

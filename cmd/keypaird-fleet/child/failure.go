@@ -81,7 +81,7 @@ func unanswered(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// denied is the failure of a request for which the user lacks a right to a key.
+// denied returns the failure of a request for which the user lacks a right to a key.
 func (c *connection) denied(right string, keys ...string) *wire.Failure {
 	what, who, grant := "a request", "a client without a certificate", ""
 	if len(keys) > 0 {
@@ -123,7 +123,7 @@ func (c *connection) refused(ctx context.Context, client *clientv3.Client, m *wi
 	return c.denied("readwrite") // it was given the right meanwhile
 }
 
-// unreachable is the failure of a request that was not answered.
+// unreachable returns the failure of a request that was not answered.
 func (c *connection) unreachable(ctx context.Context) *wire.Failure {
 	probes := c.probe(ctx)
 	var first *wire.Failure

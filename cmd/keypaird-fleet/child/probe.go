@@ -17,7 +17,7 @@ import (
 	"keypaird/renew/fleet/wire"
 )
 
-// A probe is what one endpoint did when it was dialed.
+// A probe is the result of dialing one endpoint.
 type probe struct {
 	url      string
 	notAfter time.Time     // of its certificate; zero: not seen
@@ -42,7 +42,7 @@ func (c *connection) probe(ctx context.Context) []probe {
 		all.Go(func() {
 			probes[i] = probe{url: endpoint}
 			if err := c.dial(ctx, &probes[i]); err != nil {
-				probes[i].failure = c.explain(endpoint, err)
+				probes[i].failure = c.explain(err)
 			}
 		})
 	}
@@ -120,7 +120,7 @@ func greet(conn net.Conn) error {
 }
 
 // explain says what an error of dial means.
-func (c *connection) explain(endpoint string, err error) *wire.Failure {
+func (c *connection) explain(err error) *wire.Failure {
 	if name, ok := errors.AsType[x509.HostnameError](err); ok {
 		names := append([]string{}, name.Certificate.DNSNames...)
 		for _, ip := range name.Certificate.IPAddresses {

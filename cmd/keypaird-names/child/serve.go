@@ -51,7 +51,7 @@ func discoverer(r *message.Request, log io.Writer) *discover.Discoverer {
 	return d
 }
 
-// result is what a discovery or its plan found.
+// A result is that of a discovery or a plan.
 type result interface {
 	WriteText(w io.Writer, width int) error
 }

@@ -19,7 +19,7 @@ const (
 	MaxAnswer  = 16 << 20
 )
 
-// A Format is how an answer is written.
+// A Format is that of an answer.
 type Format string
 
 // The formats.
@@ -83,7 +83,7 @@ type Answer struct {
 	Needs  *Needs  // of a discovery
 }
 
-// A Check is what one endpoint of a deployment serves.
+// A Check is the result for one endpoint of a deployment.
 type Check struct {
 	Target, Deployment, Endpoint, Name string
 

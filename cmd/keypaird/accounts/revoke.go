@@ -23,7 +23,7 @@ var reasons = map[string]uint{"unspecified": 0, "keyCompromise": 1, "affiliation
 // Reasons returns the reasons of a revocation, sorted.
 func Reasons() []string { return slices.Sorted(maps.Keys(reasons)) }
 
-// A Revocation is what is to be revoked.
+// A Revocation selects the certificates to revoke.
 type Revocation struct {
 	Target string
 	Reason string // "": none is given
@@ -52,7 +52,7 @@ func (r *Revocation) Find(e *engine.Engine) error {
 	}
 	var err error
 	if r.version, err = e.Store.Live(r.Target); errors.Is(err, fs.ErrNotExist) {
-		return problem.Newf("see what is: keypaird status", "no certificate of %q is stored", r.Target)
+		return problem.Newf("list the certificates: keypaird status", "no certificate of %q is stored", r.Target)
 	} else if err != nil {
 		return err
 	}

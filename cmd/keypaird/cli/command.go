@@ -13,7 +13,7 @@ type Command struct {
 	Name, Args, Does string
 }
 
-// Usage is how a command is used, a line.
+// Usage returns the usage of a command, one line.
 func (c Command) Usage() string { return fmt.Sprintf("usage: keypaird %s %s\n", c.Name, c.Args) }
 
 // Commands are what there is.

@@ -16,7 +16,7 @@ import (
 	"sync"
 )
 
-// An Env is what a command runs with.
+// An Env contains the streams, flags and options of a command.
 type Env struct {
 	Getenv func(string) string
 	Stdout io.Writer // for results

@@ -70,7 +70,7 @@ func Report(w io.Writer, errs ...error) {
 				PrintRemedy(w, m.Remedy)
 			}
 		case errors.Is(err, context.Canceled):
-			fmt.Fprintln(w, "keypaird: interrupted; what was begun is resumed by the next run")
+			fmt.Fprintln(w, "keypaird: interrupted; the next run resumes unfinished work")
 		case misused:
 			printError(w, err.Error())
 			io.WriteString(w, styleOf(w).Set(usage(misuse.Lines)))

@@ -74,7 +74,7 @@ complete -c keypaird -n __keypaird_in -a forget -d 'remove what is stored of tar
 complete -c keypaird -n __keypaird_in -a deploy -d 'deploy and verify again what is stored, or list presets'
 complete -c keypaird -n __keypaird_in -a account -d 'show the accounts at CAs, or change one'
 complete -c keypaird -n __keypaird_in -a revoke -d 'replace a certificate and its key, and revoke the old one'
-complete -c keypaird -n __keypaird_in -a fleet -d 'begin a fleet, show it, or say how its certificates go on'
+complete -c keypaird -n __keypaird_in -a fleet -d 'begin a fleet, show it, or control how its certificates are deployed'
 complete -c keypaird -n __keypaird_in -a dns -d 'list DNS providers, or the variables of one'
 complete -c keypaird -n __keypaird_in -a version -d 'print the version'
 complete -c keypaird -n '__keypaird_in help' -a 'help init run issue check status verify discover import forget deploy account revoke fleet dns version'

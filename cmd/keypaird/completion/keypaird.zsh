@@ -26,7 +26,7 @@ _keypaird_list() {
 			'deploy:deploy and verify again what is stored, or list presets'
 			'account:show the accounts at CAs, or change one'
 			'revoke:replace a certificate and its key, and revoke the old one'
-			'fleet:begin a fleet, show it, or say how its certificates go on'
+			'fleet:begin a fleet, show it, or control how its certificates are deployed'
 			'dns:list DNS providers, or the variables of one'
 			'version:print the version'
 		)

@@ -89,7 +89,7 @@ func (c *checker) checkProgram(p path, argv []string) {
 	case len(name) == 0:
 		c.report(p, "name a program", "the program is empty")
 	case strings.ContainsAny(argv[0], " \t\n"):
-		c.report(p, `write the program and each argument as a string of its own: ["rcctl", "reload", "relayd"]`, "%q and what follows it stand in one string", name[0])
+		c.report(p, `write the program and each argument as a string of its own: ["rcctl", "reload", "relayd"]`, "%q and its arguments are in one string", name[0])
 	case strings.Contains(argv[0], "/") && !filepath.IsAbs(argv[0]):
 		c.report(p, "write the path from / on, or the bare name", "%q is neither a bare name nor an absolute path", argv[0])
 	}

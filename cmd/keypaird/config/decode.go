@@ -250,7 +250,7 @@ func (d *document) decodeEndpoints(p path, to *[]Endpoint) {
 					d.report(p, suggest(key, []string{"endpoint", "names"}), "item %d: unknown key %q", i+1, key)
 					continue
 				}
-				d.reportIf(!ok, p, remedy, "item %d: %s is not what it should be", i+1, key)
+				d.reportIf(!ok, p, remedy, "item %d: %s is empty or of the wrong type", i+1, key)
 			}
 		default:
 			d.report(p, remedy, "item %d is %s, not an endpoint", i+1, kindOf(item))

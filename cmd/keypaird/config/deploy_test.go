@@ -94,7 +94,7 @@ timeout = "x"`, `
 -> write "0600", or "0640" for the server's group
 10: deploy.x.check: is a string, not a list
 -> write a list: ["...", "..."]
-11: deploy.x.reload: "curl" and what follows it stand in one string
+11: deploy.x.reload: "curl" and its arguments are in one string
 -> write the program and each argument as a string of its own: ["rcctl", "reload", "relayd"]
 12: deploy.x.verify: endpoint "imap:localhost": no port: write "imap:localhost:143"
 -> write "[proto:]host:port": "127.0.0.1:443", "xmpp-server:127.0.0.1:5269"
@@ -121,9 +121,9 @@ verify = [
 ]`, `
 8: deploy.x.verify: item 2: unknown key "endpiont"
 -> did you mean "endpoint"?
-8: deploy.x.verify: item 3: names is not what it should be
+8: deploy.x.verify: item 3: names is empty or of the wrong type
 -> write "host:port" or { endpoint = "host:port", names = ["..."] }
-8: deploy.x.verify: item 4: names is not what it should be
+8: deploy.x.verify: item 4: names is empty or of the wrong type
 -> write "host:port" or { endpoint = "host:port", names = ["..."] }
 8: deploy.x.verify: item 7 is a number, not an endpoint
 -> write "host:port" or { endpoint = "host:port", names = ["..."] }

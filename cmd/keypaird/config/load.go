@@ -78,7 +78,7 @@ func (o Options) parse(path, text string, mode fs.FileMode, cfg *Config) (*Confi
 	return cfg, d.mistakes
 }
 
-// defaults is the configuration of an empty file.
+// defaults returns the configuration of an empty file.
 func defaults(env func(string) string, goos string) *Config {
 	state, _, _ := strings.Cut(env("STATE_DIRECTORY"), ":") // systemd lists several
 	usual := "/var/lib/keypaird"

@@ -47,7 +47,7 @@ func (m Mistakes) Error() string {
 	return fmt.Sprintf("%v (and %d more mistakes)", m[0], len(m)-1)
 }
 
-// Remedy is that of the first.
+// Remedy returns the remedy of the first mistake.
 func (m Mistakes) Remedy() string { return m[0].Remedy }
 
 // A path is the way to a value: table names and the key.
@@ -62,13 +62,10 @@ func (p path) isUnder(top path) bool { return len(p) >= len(top) && slices.Equal
 // String writes the path as TOML does.
 func (p path) String() string { return tomltext.Printable(toml.Key(p).String(), tomltext.MaxMessage) }
 
-// TableHeader returns the header of a table as TOML writes it: [dns.ns].
-func TableHeader(keys ...string) string { return "[" + path(keys).String() + "]" }
-
 // maxShown is how much of a value a message repeats, in characters. A DNS name has up to 253.
 const maxShown = 256
 
-// suggest is the remedy for a word that is not known.
+// suggest returns the remedy for a word that is not known.
 func suggest(word string, known []string) string {
 	if near := textfmt.Nearest(word, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)

@@ -71,7 +71,7 @@ func (t Target) sharedWith(o Target) bool {
 		t.PreferredChain == o.PreferredChain && slices.Equal(t.SignWith, o.SignWith)
 }
 
-// union is a with what only b has.
+// union returns a with what only b has.
 func union(a, b []string) []string {
 	more := slices.DeleteFunc(slices.Clone(b), func(s string) bool { return slices.Contains(a, s) })
 	return slices.Concat(a, more)

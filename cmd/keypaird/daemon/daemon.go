@@ -27,7 +27,7 @@ import (
 	"keypaird/renew/status"
 )
 
-// Options are what a daemon needs from its program.
+// Options configure a Daemon.
 type Options struct {
 	Config config.Options
 	Log    *slog.Logger
@@ -53,13 +53,13 @@ type Daemon struct {
 	requested chan map[string]bool // holds the request for a pass over some targets, nil: all
 
 	// Owned by the loop.
-	pass     *renew.Pass // of the current engine
-	records  renew.Records
-	notifier notify.Notifier // remembers what it sent; its Sender is nil without a [notify] command
-	summary  summary
-	passErr  error // why the last pass could not be made
-	attempts int   // that failed since a pass was made
-	wish     *wish // that the pass is for; nil: for none
+	pass      *renew.Pass // of the current engine
+	records   renew.Records
+	notifier  notify.Notifier // remembers what it sent; its Sender is nil without a [notify] command
+	summary   summary
+	passErr   error        // why the last pass could not be made
+	attempts  int          // that failed since a pass was made
+	answering *passRequest // that the pass is for; nil: for none
 
 	// The loop replaces current with both locks held. Other goroutines hold one of them.
 	pendingMu sync.Mutex
@@ -73,11 +73,11 @@ type Daemon struct {
 	rights *confine.Rights         // that were not given up; nil: all
 	again  context.CancelCauseFunc // ends Run with ErrAgain
 
-	mu         sync.Mutex
-	wishes     []*wish    // in their order
-	yield      func()     // ends the running pass early; nil: none runs
-	rejected   *rejection // of the configuration on disk; nil if it is in use
-	lastStatus string     // last sent to the service manager
+	mu           sync.Mutex
+	passRequests []*passRequest // in their order
+	yield        func()         // ends the running pass early; nil: none runs
+	rejected     *rejection     // of the configuration on disk; nil if it is in use
+	lastStatus   string         // last sent to the service manager
 }
 
 // New returns a daemon that does not run yet.

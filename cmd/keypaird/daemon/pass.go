@@ -39,20 +39,20 @@ func (d *Daemon) runPass(ctx context.Context, due map[string]bool) map[string]ti
 		d.applyPending(ctx)
 		d.retryPage(ctx)
 		names := due
-		if d.wish = d.nextWish(); d.wish != nil {
-			names = d.wish.names
+		if d.answering = d.nextPassRequest(); d.answering != nil {
+			names = d.answering.names
 		}
 		report, again := d.tryPass(ctx, names)
 		maps.Copy(next, report.Next)
 		d.recordReport(report, names)
 		switch {
 		case ctx.Err() != nil || !again && interrupted(report):
-			return next // what was wished for comes after the reload
+			return next // a request is answered after the reload
 		case again:
-		case d.wish == nil:
+		case d.answering == nil:
 			return next
 		default:
-			d.grant(d.wish, report)
+			d.answer(d.answering, report)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	if d.hasPending() {
 		return yielded, false
 	}
-	targets, err := d.wished(parts.Select(due))
+	targets, err := d.applyPassRequest(parts.Select(due))
 	if err != nil {
 		return renew.Report{Errs: []error{err}}, false
 	}
@@ -171,7 +171,7 @@ func (d *Daemon) passFailed(ctx context.Context, err error, due map[string]bool)
 	return r
 }
 
-// A summary is what the log and the service manager show of all targets.
+// A summary counts the targets by state, for the log and the service manager.
 type summary struct {
 	next     map[string]time.Time // by target: when it is due
 	nextFull time.Time            // when all are due
@@ -237,7 +237,7 @@ func (d *Daemon) markFailing(targets []renew.TargetState) {
 	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || d.current.engine.Settings[name].Name == "" })
 }
 
-// statusLine is the summary in one line, with the clocks of CAs that differ.
+// statusLine returns the summary in one line, with the clocks of CAs that differ.
 func (d *Daemon) statusLine(next time.Time) string {
 	text := count(len(d.current.engine.Targets), "certificate") + ", next pass at " + next.Format(time.RFC3339)
 	if n := len(d.summary.failing); n > 0 {
@@ -263,7 +263,7 @@ func (d *Daemon) statusLine(next time.Time) string {
 	return text
 }
 
-// serviceStatus is a status line for the service manager, followed by why the
+// serviceStatus returns a status line for the service manager, followed by why the
 // configuration on disk is not in use. "" stands for the last line.
 func (d *Daemon) serviceStatus(line string) string {
 	d.mu.Lock()
@@ -285,9 +285,9 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %s", n, noun)
 }
 
-// A wish is a pass that an operator wants on another node of the fleet.
-type wish struct {
-	ctx    context.Context // nobody waits any more once it has ended
+// A passRequest is a pass that an operator asks for on another node of the fleet.
+type passRequest struct {
+	ctx    context.Context // the caller's: once it has ended, the request is dropped
 	names  map[string]bool
 	force  bool
 	newKey bool
@@ -296,12 +296,12 @@ type wish struct {
 
 // issue makes a pass over targets, as keypaird issue does.
 func (d *Daemon) issue(ctx context.Context, targets []string, force, newKey bool) (status.Results, error) {
-	w := &wish{ctx: ctx, names: map[string]bool{}, force: force, newKey: newKey, report: make(chan renew.Report, 1)}
+	w := &passRequest{ctx: ctx, names: map[string]bool{}, force: force, newKey: newKey, report: make(chan renew.Report, 1)}
 	for _, name := range targets {
 		w.names[name] = true
 	}
 	d.mu.Lock()
-	d.wishes = append(d.wishes, w)
+	d.passRequests = append(d.passRequests, w)
 	d.mu.Unlock()
 	d.request(targets)
 	select {
@@ -319,23 +319,23 @@ func (d *Daemon) issue(ctx context.Context, targets []string, force, newKey bool
 	}
 }
 
-// nextWish returns the first that somebody waits for; nil: there is none.
-func (d *Daemon) nextWish() *wish {
+// nextPassRequest returns the first request with a caller who still waits; nil: there is none.
+func (d *Daemon) nextPassRequest() *passRequest {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for len(d.wishes) > 0 && d.wishes[0].ctx.Err() != nil {
-		d.wishes = d.wishes[1:]
+	for len(d.passRequests) > 0 && d.passRequests[0].ctx.Err() != nil {
+		d.passRequests = d.passRequests[1:]
 	}
-	if len(d.wishes) == 0 {
+	if len(d.passRequests) == 0 {
 		return nil
 	}
-	return d.wishes[0]
+	return d.passRequests[0]
 }
 
-// wished makes the next pass over targets one that is wished for, if one is.
-func (d *Daemon) wished(targets []renew.Target) ([]renew.Target, error) {
+// applyPassRequest prepares the next pass over targets for the request that it answers, if any.
+func (d *Daemon) applyPassRequest(targets []renew.Target) ([]renew.Target, error) {
 	d.pass.Mode = renew.Scheduled
-	w := d.wish
+	w := d.answering
 	if w == nil {
 		return targets, nil
 	}
@@ -349,11 +349,11 @@ func (d *Daemon) wished(targets []renew.Target) ([]renew.Target, error) {
 	return targets, nil
 }
 
-// grant ends a wish.
-func (d *Daemon) grant(w *wish, r renew.Report) {
+// answer sends the report of a pass to the caller who requested it.
+func (d *Daemon) answer(w *passRequest, r renew.Report) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.wishes = d.wishes[1:] // w: others are only appended
+	d.passRequests = d.passRequests[1:] // w: others are only appended
 	if d.passErr != nil {
 		r.Errs = append(r.Errs, d.passErr)
 	}

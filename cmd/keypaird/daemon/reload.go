@@ -132,7 +132,7 @@ func (d *Daemon) reject(err error) {
 	d.metrics.Configured(false)
 }
 
-// A rejection is why the configuration on disk is not in use.
+// A rejection contains the reason why the configuration on disk is not in use.
 type rejection struct {
 	err   error     // of the last reload
 	since time.Time // the first that failed

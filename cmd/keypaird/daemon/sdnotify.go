@@ -14,9 +14,9 @@ func Notify(text string) error {
 	return err
 }
 
-// monotonic is the assignment that goes with RELOADING=1.
+// monotonic returns the assignment that goes with RELOADING=1.
 func monotonic() string { return daemon.SdNotifyMonotonicUsec() }
 
-// watchdogInterval is the longest time between two keep-alives that the service
+// watchdogInterval returns the longest time between two keep-alives that the service
 // manager accepts; zero if it expects none.
 func watchdogInterval() (time.Duration, error) { return daemon.SdWatchdogEnabled(false) }

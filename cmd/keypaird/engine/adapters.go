@@ -53,7 +53,8 @@ func (i *issuer) Warm(ctx context.Context) {
 	})
 }
 
-// An opening is what is asked of a CA, before orders need it, by the first that will.
+// An opening is the request of a pass to a CA that is made before its orders need the
+// answer: the first order makes it, the others wait.
 type opening struct {
 	mu  sync.Mutex
 	ctx context.Context // of the pass

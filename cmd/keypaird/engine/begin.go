@@ -11,9 +11,9 @@ import (
 	"keypaird/renew/status/nodes"
 )
 
-// Begin waits for the lock of the state directory. If it has to wait, waiting is
-// called once with the holder of the lock. end finishes what was begun, closes the
-// Engine and releases the lock. After an error the Engine is closed.
+// Begin waits for the lock of the state directory. If it has to wait, waiting is called
+// once with the holder of the lock. end closes ports and accounts, closes the Engine and
+// releases the lock. After an error the Engine is closed.
 func (e *Engine) Begin(ctx context.Context, waiting func(holder string)) (end func(), err error) {
 	lock, err := durable.AcquireLock(ctx, e.LockPath(), waiting)
 	if err != nil {
@@ -25,7 +25,7 @@ func (e *Engine) Begin(ctx context.Context, waiting func(holder string)) (end fu
 	return func() {
 		endPass()
 		leave()
-		e.Shutdown(ctx)
+		e.shutdown(ctx)
 		lock.Release() // last: until then DNS helpers may remove their records
 	}, nil
 }
@@ -48,17 +48,17 @@ func (e *Engine) Share(ctx context.Context, p Passes) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// KeepFor has the engine that replaces this one go on with what this one shares with other
-// machines, if both configurations have the same [fleet]: nothing is given back between the
-// stop of this Share and the next Share.
+// KeepFor hands this machine's connection to the fleet over to the engine that replaces
+// this one, if both configurations have the same [fleet]: leases are kept between the stop
+// of this Share and the next Share.
 func (e *Engine) KeepFor(next *Engine) {
 	if e.options.Shared.Keep != nil && next.options.Shared.Run != nil && reflect.DeepEqual(e.Config.Fleet, next.Config.Fleet) {
 		e.options.Shared.Keep()
 	}
 }
 
-// BeginPass is called before each pass, with the lock of the state directory, and what it
-// returns after it.
+// BeginPass is called before each pass, with the lock of the state directory; end is called
+// after the pass.
 func (e *Engine) BeginPass(ctx context.Context) (end func()) {
 	if e.options.Shared.Begin == nil {
 		return func() {}
@@ -76,7 +76,7 @@ func (e *Engine) removeTXT(ctx context.Context, r dns01.Presented) error {
 	return a.Remove(ctx, r)
 }
 
-// Fleet returns what is known of the fleet; nil: there is none.
+// Fleet returns the state of the fleet as far as this machine knows it; nil: there is none.
 func (e *Engine) Fleet() *nodes.Fleet {
 	if e.options.Shared.Describe == nil {
 		return nil

@@ -53,12 +53,12 @@ type Engine struct {
 	cas map[string]*acme.Client // those made so far
 }
 
-// Options are what an Engine needs beside its configuration.
+// Options configure an Engine beside its configuration.
 type Options struct {
 	Log      *slog.Logger
 	Observe  func(acme.Exchange) // called after each exchange with a CA; nil: none is reported
 	DryRun   string              // directory for what is issued in a dry run, see rehearsed; "": it is none
-	Twinless bool                // a dry run leaves targets out of which a CA has no twin
+	Twinless bool                // a dry run leaves out targets with a CA that has no twin
 	Listener *listener.Process   // answers challenges at sockets; nil: this process does
 	Shared   Shared              // not in a dry run
 }
@@ -113,8 +113,8 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 	return e, nil
 }
 
-// rehearsed returns a target as a dry run has it: ordered at the staging twins of its CAs,
-// and not deployed. One without challenges is left out, as external ones are.
+// rehearsed returns a target for a dry run: ordered at the staging twins of its CAs, and
+// not deployed. One without challenges is left out, as external ones are.
 func rehearsed(cfg *config.Config, t config.Target, o Options) (config.Target, error) {
 	t.Deploy, t.TLSA = nil, nil
 	twins := make([]string, 0, len(t.SignWith))
@@ -140,7 +140,8 @@ func rehearsed(cfg *config.Config, t config.Target, o Options) (config.Target, e
 	return t, nil
 }
 
-// bind makes a target, and whatever it needs that is not there yet.
+// bind makes a target with its issuers and deployers, and the accounts and deployments that
+// they need.
 func (e *Engine) bind(t config.Target) renew.Target {
 	out := renew.Target{
 		Name: t.Name, KeyType: t.Key, Profile: t.Profile, TLSA: t.TLSA,
@@ -212,7 +213,7 @@ func (e *Engine) Select(names map[string]bool) []renew.Target {
 // when it has found something to do: this process gives up its rights then, before it
 // changes a file, and while no thread waits for the disk, which takes least time.
 func (e *Engine) Beside(some []renew.Target) []renew.Target {
-	_ = rights.Drop() // if that fails, so does all that hears others
+	_ = rights.Drop() // an error comes back when something needs the rights dropped
 	names, deployers := map[string]bool{}, map[renew.Deployer]bool{}
 	for _, t := range some {
 		names[t.Name] = true
@@ -225,15 +226,15 @@ func (e *Engine) Beside(some []renew.Target) []renew.Target {
 	})
 }
 
-// Status is what a status document of targets is made from.
+// Status returns the source of a status document of targets.
 func (e *Engine) Status(targets []renew.Target, records *renew.Records) status.Source {
 	return status.Source{
-		Store: e.Store, Targets: targets, Records: records, NextDeployWindow: e.NextDeployWindow,
+		Store: e.Store, Targets: targets, Records: records, NextDeployWindow: e.nextDeployWindow,
 		StandIn: e.standInOf, Unconfigured: e.Unconfigured, Left: e.left, Exposed: e.Exposed,
 	}
 }
 
-// solver returns what answers the challenges of one name.
+// solver returns the solver of the challenges of one name.
 func (e *Engine) solver(c config.Challenge) acme.Solver {
 	switch c.Type {
 	case acme.DNS01:
@@ -256,9 +257,9 @@ func (e *Engine) deployment(name string) *hooks.Deployment {
 	return e.Deployments[name]
 }
 
-// resolver returns what queries the TLSA records of a target. Those of a host are
-// queried at the resolvers of the account that solves its challenges, which may know
-// no other zone; else at its authoritative servers.
+// resolver returns the resolver for the TLSA records of a target. Those of a host are
+// queried at the resolvers of the account that solves its challenges, which may know no
+// other zone; else at its authoritative servers.
 func (e *Engine) resolver(t config.Target) resolver {
 	r := resolver{}
 	for _, name := range t.TLSA {
@@ -280,7 +281,8 @@ func (e *Engine) resolver(t config.Target) resolver {
 // challenge that validates a name.
 const TypeExternal = "external"
 
-// ExternalOf returns where an external certificate is; nil: the target is ordered.
+// ExternalOf returns the issuer of an external certificate; nil: the target is ordered at
+// CAs.
 func ExternalOf(t config.Target) *renew.External {
 	if t.External == (config.External{}) {
 		return nil
@@ -302,8 +304,8 @@ func (e *Engine) Names(t renew.Target) []string {
 	return keypair.Names(leaf)
 }
 
-// NextDeployWindow returns when deployments may begin; zero: now.
-func (e *Engine) NextDeployWindow(now time.Time) time.Time {
+// nextDeployWindow returns when deployments may begin; zero: now.
+func (e *Engine) nextDeployWindow(now time.Time) time.Time {
 	if e.window == nil {
 		return time.Time{}
 	}
@@ -389,8 +391,8 @@ func (e *Engine) CAs() (map[string]*acme.Client, error) {
 // remove their records; those that hang take a second more.
 const endLimit = 7 * time.Second
 
-// CloseAccounts ends what a pass that was interrupted has left running: DNS children,
-// which others end by themselves, with their last clean-up.
+// CloseAccounts ends the DNS children that an interrupted pass has left running; otherwise
+// the last clean-up of a pass ends them.
 func (e *Engine) CloseAccounts(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLimit)
 	defer cancel()
@@ -405,7 +407,7 @@ func (e *Engine) CloseAccounts(ctx context.Context) {
 	ends.Wait()
 }
 
-// Close lets go of everything, when no pass runs.
+// Close closes the CA clients and the store. No pass may be running.
 func (e *Engine) Close() {
 	for _, c := range e.cas {
 		c.Close()
@@ -413,18 +415,19 @@ func (e *Engine) Close() {
 	e.Store.Close()
 }
 
-// Shutdown ends what a command began and closes the Engine.
-func (e *Engine) Shutdown(ctx context.Context) {
+// shutdown ends what a command began and closes the Engine.
+func (e *Engine) shutdown(ctx context.Context) {
 	e.ClosePorts(false)
 	e.CloseAccounts(ctx)
 	e.Close()
 }
 
+// LockPath returns the path of the lock of the state directory.
 func (e *Engine) LockPath() string { return filepath.Join(e.Config.State, "lock") }
 
 // Pass returns a pass over the targets.
 func (e *Engine) Pass(mode renew.Mode) *renew.Pass {
 	return &renew.Pass{
-		Store: e.Store, Parallel: e.Config.Parallel, Mode: mode, DeployWindow: e.NextDeployWindow, Log: e.options.Log,
+		Store: e.Store, Parallel: e.Config.Parallel, Mode: mode, DeployWindow: e.nextDeployWindow, Log: e.options.Log,
 	}
 }

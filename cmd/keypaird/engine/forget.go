@@ -9,20 +9,20 @@ import (
 	"keypaird/renew/unconfigured"
 )
 
-// A Forgotten is what was removed of a target, a row of "keypaird forget -json".
+// A Forgotten lists what was removed for one target, a row of "keypaird forget -json".
 type Forgotten struct {
 	Target  string   `json:"target"`
 	Removed []string `json:"removed"`        // files and directories
 	Left    []string `json:"left,omitempty"` // deployed files that still hold the pair
 }
 
-// A ForgottenRows is what was removed of several targets.
+// ForgottenRows are the rows of several targets.
 type ForgottenRows []Forgotten
 
-// Forget removes what is stored of the targets called names: of those that are no longer
-// configured all of it, of the others what is known of files that the configuration moved.
-// files: the deployed files that still hold the pair are removed, too. Of unknown targets
-// nothing is stored. The rows say what was removed before an error.
+// Forget removes stored data of the targets called names: everything of those that are no
+// longer configured, of the others the records of files that the configuration moved.
+// files: the deployed files that still hold the pair are removed, too. unknown is called
+// with names of which nothing is stored. The rows list what was removed before an error.
 func (e *Engine) Forget(names []string, files bool, unknown func(name string)) (ForgottenRows, error) {
 	rows, names, err := e.forgetLeft(names, files)
 	if err != nil {
@@ -67,7 +67,7 @@ func (e *Engine) forgetLeft(names []string, files bool) (rows ForgottenRows, oth
 			others = append(others, name)
 			continue
 		}
-		removed, left, err := e.RemoveLeft(name, files)
+		removed, left, err := e.removeLeft(name, files)
 		row := Forgotten{Target: name, Removed: append([]string{}, removed...), Left: left}
 		if err == nil && len(row.Removed)+len(row.Left) == 0 {
 			err = problem.Newf("remove it from the configuration first", "target %q is configured", name)

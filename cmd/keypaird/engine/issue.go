@@ -7,7 +7,7 @@ import (
 	"keypaird/renew/reprobe"
 )
 
-// IssueOptions are those of keypaird issue that say what is ordered.
+// IssueOptions are the options of keypaird issue.
 type IssueOptions struct {
 	Force, NewKey bool
 

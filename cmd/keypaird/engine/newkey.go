@@ -8,10 +8,10 @@ import (
 	"keypaird/renew/problem"
 )
 
-// WithNewKeys returns targets as ones that are to get certificates with other keys. A next
-// key that other users could read is removed, so that another is made. External
-// certificates, which get new keys with their files, are left out, or a mistake if they
-// were named. The caller holds the lock of the state directory.
+// WithNewKeys returns targets with NewKey set, so that their next certificates have other
+// keys. A next key that other users could read is removed, so that another is made.
+// External certificates, which get new keys with their files, are left out, or a mistake if
+// they were named. The caller holds the lock of the state directory.
 func (e *Engine) WithNewKeys(targets []renew.Target, named bool) (list []renew.Target, err error) {
 	for _, t := range targets {
 		if t.External() != nil && named {

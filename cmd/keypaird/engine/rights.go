@@ -12,7 +12,7 @@ import (
 	"keypaird/renew/confine"
 )
 
-// Rights returns what the process that holds keys needs for a configuration.
+// Rights returns the rights that the process with keys needs for a configuration.
 func Rights(cfg *config.Config) confine.Rights {
 	var k confine.Rights
 	for _, w := range Writes(cfg) {

@@ -13,11 +13,10 @@ import (
 	"keypaird/renew/unconfigured"
 )
 
-// Prepare does what comes before a pass over targets: renamed targets get the
-// certificates of their old names, and servers that do not run, and may not start
-// without their files, get stand-ins: http-01 may have to go through them. It returns
-// what is stored of targets that are no longer configured. The caller holds the lock
-// of the state directory.
+// Prepare prepares a pass over targets: renamed targets get the certificates of their old
+// names, and servers that do not run, and may not start without their files, get stand-ins:
+// http-01 may have to go through them. It returns the certificates of targets that are no
+// longer configured. The caller holds the lock of the state directory.
 func (e *Engine) Prepare(ctx context.Context, targets []renew.Target, records *renew.Records) []unconfigured.Certificate {
 	e.logExposed(targets)
 	list := e.CopyRenamed(targets, records)

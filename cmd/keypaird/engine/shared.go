@@ -19,9 +19,10 @@ import (
 	"keypaird/renew/status/nodes"
 )
 
-// Shared is what several machines have in common. Each function returns what is used in
-// place of the files of this machine, which it may read and write. nil: the files are used.
-// Permit apart, they are called when what they return is first needed.
+// Shared contains the state that the machines of a fleet share. Each function returns the
+// store that is used in place of the files of this machine, which that may read and write.
+// nil: the files are used. Except for Permit, each is called when its result is first
+// needed.
 type Shared struct {
 	Orders   func(target, ca string, files acme.OrderStore) acme.OrderStore // the order under way
 	Account  func(ca string, files accountfile.Store) accountfile.Store
@@ -51,7 +52,8 @@ type Shared struct {
 	Describe func() *nodes.Fleet // what is known of the fleet; nil: there is none
 }
 
-// Passes are those that a fleet has a daemon make. Fields may be nil.
+// Passes are the functions through which a fleet has a daemon make passes. Fields may be
+// nil.
 type Passes struct {
 	// Changed is called when targets need a pass, all if it is nil.
 	Changed func(targets []string)
@@ -69,10 +71,10 @@ func (s Shared) tokens(solver acme.Solver) acme.Solver {
 	return s.HTTP01(solver)
 }
 
-// AccountDir is where the account at a CA is kept, with the log of its orders.
+// AccountDir returns the directory of the account at a CA, with the log of its orders.
 func AccountDir(state, ca string) string { return filepath.Join(state, "accounts", ca) }
 
-// PendingDir is where the order of a target at a CA that is not finished is kept.
+// PendingDir returns the directory of the unfinished order of a target at a CA.
 func PendingDir(store *keypair.Store, target, ca string) string {
 	return filepath.Join(store.Dir(target), "pending", ca)
 }

@@ -9,14 +9,14 @@ import (
 	"keypaird/renew/unconfigured"
 )
 
-// Unconfigured returns what is stored of targets that are no longer configured.
-// Those that cannot be read are left out; the error says why.
+// Unconfigured returns the certificates of targets that are no longer configured. Those
+// that cannot be read are left out; the error says why.
 func (e *Engine) Unconfigured() ([]unconfigured.Certificate, error) {
 	return unconfigured.Find(e.Store, e.Targets)
 }
 
-// LogUnconfigured logs what is stored of targets that are no longer configured and
-// may still be in use.
+// LogUnconfigured logs the certificates of targets that are no longer configured and may
+// still be in use.
 func (e *Engine) LogUnconfigured() {
 	list, err := e.Unconfigured()
 	if err != nil {
@@ -36,19 +36,19 @@ func (e *Engine) left(t renew.Target, rec renew.Record) []unconfigured.LeftFile 
 	return unconfigured.Left(e.Store, e.Targets, t, rec)
 }
 
-// RemoveLeft forgets these files of targets called name and, if files is set, removes
+// removeLeft forgets these files of targets called name and, if files is set, removes
 // them. It returns those removed and those that stay. The caller holds the lock of the
 // state directory.
-func (e *Engine) RemoveLeft(name string, files bool) (removed, left []string, err error) {
+func (e *Engine) removeLeft(name string, files bool) (removed, left []string, err error) {
 	for _, t := range e.Select(map[string]bool{name: true}) {
 		removed, left, err = unconfigured.RemoveLeft(e.Store, e.Targets, t, files)
 	}
 	return removed, left, err
 }
 
-// CopyRenamed gives those of targets that were renamed the certificates of their
-// old names, and returns what is stored of targets that are no longer configured.
-// The caller holds the lock of the state directory.
+// CopyRenamed gives those of targets that were renamed the certificates of their old names,
+// and returns the certificates of targets that are no longer configured. The caller holds
+// the lock of the state directory.
 func (e *Engine) CopyRenamed(targets []renew.Target, records *renew.Records) []unconfigured.Certificate {
 	list, err := e.Unconfigured()
 	if err != nil {

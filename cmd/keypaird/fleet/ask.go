@@ -26,7 +26,7 @@ const (
 )
 
 // change asks for a change of releases.
-func (c *Command) change(ctx context.Context, do document.Wish, names []string) error {
+func (c *Command) change(ctx context.Context, do document.Verb, names []string) error {
 	if len(names) == 0 {
 		return cli.Usage(fmt.Sprintf("fleet %s takes the names of certificates", do))
 	}
@@ -56,7 +56,7 @@ func (c *Command) remove(ctx context.Context, nodes []string) error {
 	case err != nil:
 		return err
 	case cfg.Fleet.Nodes.Members()[node] != nil:
-		return problem.Newf("take its line out of [fleet.nodes] on every node, and reload keypaird there; then run this again", "[fleet.nodes] has %q still", node)
+		return problem.Newf("take its line out of [fleet.nodes] on every node, and reload keypaird there; then run this again", "[fleet.nodes] still has %q", node)
 	}
 	if err := document.CheckName(node); err != nil {
 		return err

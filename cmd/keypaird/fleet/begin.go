@@ -71,7 +71,7 @@ func (b beginning) begin(ctx context.Context, e engine.Engine) (id string, fresh
 	return id, fresh, saveID(b.state, id)
 }
 
-// otherFleet is the error for a prefix that holds the fleet id, while this machine belongs
+// otherFleet returns the error for a prefix that holds the fleet id, while this machine belongs
 // to the fleet own.
 func otherFleet(prefix, state, own, id string) error {
 	return problem.Newf("choose another prefix in [fleet]; if this machine is to leave its old fleet for this one, remove "+idPath(state),
@@ -80,7 +80,7 @@ func otherFleet(prefix, state, own, id string) error {
 
 // find returns the id that the engine has, "" if the prefix is empty.
 func (b beginning) find(ctx context.Context, e engine.Engine) (string, error) {
-	id, err := FindID(ctx, e, b.members)
+	id, err := findID(ctx, e, b.members)
 	return id, foreign(b.fleet.Prefix, err)
 }
 
@@ -130,9 +130,9 @@ func (b beginning) value(id string) ([]byte, error) {
 	return b.identity.Sign(m)
 }
 
-// FindID returns the id of the fleet that the engine has, "" if it has none. A value that
+// findID returns the id of the fleet that the engine has, "" if it has none. A value that
 // no member signed is a *SignatureError.
-func FindID(ctx context.Context, e engine.Engine, members envelope.Members) (string, error) {
+func findID(ctx context.Context, e engine.Engine, members envelope.Members) (string, error) {
 	entry, err := engine.ReadKey(ctx, e, document.FleetKey)
 	if err != nil || entry.Value == nil {
 		return "", err
@@ -155,7 +155,7 @@ func ID(ctx context.Context, e engine.Engine, cfg *config.Config) (string, error
 	if err != nil || id != "" {
 		return id, err
 	}
-	if id, err = FindID(ctx, e, cfg.Fleet.Nodes.Members()); err != nil || id == "" {
+	if id, err = findID(ctx, e, cfg.Fleet.Nodes.Members()); err != nil || id == "" {
 		return "", foreign(cfg.Fleet.Prefix, err)
 	}
 	return id, saveID(cfg.State, id)

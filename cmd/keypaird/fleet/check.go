@@ -128,7 +128,7 @@ func CheckLive(ctx context.Context, cfg *config.Config, log *slog.Logger) prefli
 
 // checkID checks that the prefix holds this machine's fleet.
 func checkID(ctx context.Context, cfg *config.Config, e *remote.Engine) preflight.Finding {
-	id, err := FindID(ctx, e, cfg.Fleet.Nodes.Members())
+	id, err := findID(ctx, e, cfg.Fleet.Nodes.Members())
 	own, ownErr := savedID(cfg.State)
 	switch {
 	case err != nil:

@@ -23,7 +23,7 @@ type Command struct {
 	Stdout io.Writer
 	Hint   func(text string) // what to do next
 	Log    *slog.Logger
-	// Connect opens the engine; nil: [Connect].
+	// Connect opens the engine; nil: by keypaird-fleet.
 	Connect func(ctx context.Context, cfg *config.Config, log *slog.Logger) (e engine.Engine, end func())
 	JSON    bool // the status is printed as JSON
 
@@ -68,7 +68,7 @@ func (c *Command) Run(ctx context.Context, o config.Options, words []string) err
 	case verb == "remove":
 		return c.remove(ctx, words[1:])
 	case verb == "rollback" || verb == "hold" || verb == "go":
-		return c.change(ctx, document.Wish(verb), words[1:])
+		return c.change(ctx, document.Verb(verb), words[1:])
 	case verb == "key":
 		return c.key()
 	case verb == "init" && c.etcdctl:
@@ -101,7 +101,7 @@ func (c *Command) rights() error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(c.Stdout, Etcdctl(cfg.Fleet))
+	_, err = io.WriteString(c.Stdout, etcdctlCommands(cfg.Fleet))
 	return err
 }
 
@@ -120,7 +120,7 @@ func (c *Command) init(ctx context.Context) error {
 	}
 	connect := c.Connect
 	if connect == nil {
-		connect = Connect
+		connect = connectEngine
 	}
 	e, end := connect(ctx, cfg, c.Log)
 	defer end()

@@ -13,8 +13,8 @@ import (
 	"keypaird/renew/fleet/wire"
 )
 
-// Connect opens the engine of a configuration by keypaird-fleet, until end is called.
-func Connect(ctx context.Context, cfg *config.Config, log *slog.Logger) (e engine.Engine, end func()) {
+// connectEngine opens the engine of a configuration by keypaird-fleet, until end is called.
+func connectEngine(ctx context.Context, cfg *config.Config, log *slog.Logger) (e engine.Engine, end func()) {
 	return open(ctx, cfg, log)
 }
 

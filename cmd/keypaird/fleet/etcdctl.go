@@ -12,10 +12,10 @@ import (
 // readable is what every node reads.
 var readable = []document.Kind{document.KindFleet, document.KindSeat, document.KindLive, document.KindPair, document.KindToken, document.KindNode}
 
-// Etcdctl returns the commands that make users and roles in etcd: nodes in order may read
+// etcdctlCommands returns the commands that make users and roles in etcd: nodes in order may read
 // and write all of the fleet, the others read what they deploy and write only about
 // themselves.
-func Etcdctl(f config.Fleet) string {
+func etcdctlCommands(f config.Fleet) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	role := roleOf(f)

@@ -333,7 +333,7 @@ func TestEtcdctlRemove(t *testing.T) {
 	if got := etcdctlRemove(f, "mx2"); !strings.Contains(got, "\netcdctl user passwd fleet\n") || !strings.Contains(got, "/password on those that are left") || strings.Contains(got, "delete") {
 		t.Errorf("of a user that nodes share:\n%s", got)
 	}
-	if got := Etcdctl(f); strings.Count(got, "\netcdctl user add ") != 2 || !strings.Contains(got, "\netcdctl user grant-role fleet keypaird-mx-order\n") { // root is the other
+	if got := etcdctlCommands(f); strings.Count(got, "\netcdctl user add ") != 2 || !strings.Contains(got, "\netcdctl user grant-role fleet keypaird-mx-order\n") { // root is the other
 		t.Errorf("of a user that nodes share:\n%s", got)
 	}
 	for _, want := range []string{"ETCDCTL_ENDPOINTS=https://10.0.0.1:2379\n", "export ETCDCTL_CACERT=/ca.pem ", "\netcdctl user delete mx2\n", "\netcdctl role delete keypaird-mx-mx2\n"} {

@@ -14,7 +14,7 @@ import (
 	"keypaird/renew/status"
 )
 
-// An Issued is what the fleet did for keypaird issue.
+// An Issued is the result of keypaird issue in a fleet.
 type Issued struct {
 	Results status.Results
 	Changed int // targets

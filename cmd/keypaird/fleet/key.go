@@ -48,7 +48,7 @@ func (c *Command) key() error {
 	if hint := nextStep(i, cfg.Fleet.Nodes.Members()[node]); hint != "" {
 		c.Hint(hint)
 	}
-	_, err = fmt.Fprintln(c.Stdout, Line(node, i.Publics()))
+	_, err = fmt.Fprintln(c.Stdout, nodeLine(node, i.Publics()))
 	return err
 }
 
@@ -101,8 +101,8 @@ func nextStep(i *envelope.Identity, listed []envelope.Public) string {
 	return ""
 }
 
-// Line returns the line of a node as [fleet.nodes] has it.
-func Line(node string, keys []envelope.Public) string {
+// nodeLine returns the line of a node as [fleet.nodes] has it.
+func nodeLine(node string, keys []envelope.Public) string {
 	name := node
 	if strings.Contains(name, ".") {
 		name = tomltext.Quote(name)

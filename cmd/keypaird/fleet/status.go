@@ -104,7 +104,7 @@ func (c *Command) owned() (*config.Config, error) {
 func (c *Command) observe(ctx context.Context, cfg *config.Config) (f *fleet.Fleet, end func(), err error) {
 	connect := c.Connect
 	if connect == nil {
-		connect = Connect
+		connect = connectEngine
 	}
 	e, disconnect := connect(ctx, cfg, c.Log)
 	o := Options(cfg, e, c.Log)

@@ -23,10 +23,10 @@ type disabler struct {
 	input   io.Closer // with its end the disabler ends
 }
 
-// A disabling is what a disabler gets of a Runner.
+// A disabling is the part of a Runner that is sent to a disabler.
 type disabling struct{ Kind, Where, Text, Disable string }
 
-// A result is what became of it.
+// A result is the answer of the disabler.
 type result struct{ Error, Remedy string }
 
 // startDisabler starts one for a list of runners.
@@ -81,7 +81,7 @@ func (d *disabler) disable(n int, r *Runner) error {
 	return nil
 }
 
-// Disabler is the disabler: it turns off what it gets an order for, of a list that it gets at
+// Disabler runs the disabler: it turns off what it gets an order for, of a list that it gets at
 // first.
 func Disabler(ctx context.Context, in io.Reader, out io.Writer) error {
 	orders, results := json.NewDecoder(in), json.NewEncoder(out)

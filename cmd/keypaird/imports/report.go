@@ -12,7 +12,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// A Report is what an import found, and what it did.
+// A Report lists the findings and the changes of an import.
 type Report struct {
 	Client       string        `json:"client"`
 	Dir          string        `json:"dir"`

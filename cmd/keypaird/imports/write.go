@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +22,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// Taken is what was taken over.
+// Taken lists the accounts and pairs that were copied.
 type Taken struct {
 	Accounts []string `json:"accounts"` // URLs
 	Pairs    []string `json:"pairs"`    // names of targets
@@ -123,7 +122,7 @@ func (p *Plan) Write(ctx context.Context, load config.Options, o engine.Options,
 		return a, err
 	}
 	defer end()
-	if a.Accounts, err = p.takeAccounts(ctx, e, o.Log); err != nil {
+	if a.Accounts, err = p.takeAccounts(ctx, e); err != nil {
 		return a, err
 	}
 	if a.Pairs, err = p.takePairs(e); err != nil {
@@ -180,7 +179,7 @@ func makeWebroot(path string) error {
 }
 
 // takeAccounts looks each account up at its CA, and then keeps all that are known there.
-func (p *Plan) takeAccounts(ctx context.Context, e *engine.Engine, log *slog.Logger) (urls []string, err error) {
+func (p *Plan) takeAccounts(ctx context.Context, e *engine.Engine) (urls []string, err error) {
 	type found struct {
 		*ca
 		client *acme.Client

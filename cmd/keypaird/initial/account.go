@@ -46,7 +46,7 @@ func (w *draft) account(s *steps) {
 	}
 }
 
-// secrets are the variables that name files which do not exist.
+// secrets returns the variables that name files which do not exist.
 func (w *draft) secrets() (list []variable) {
 	for _, v := range w.env {
 		if _, err := os.Stat(v.value); strings.HasSuffix(v.name, "_FILE") && errors.Is(err, fs.ErrNotExist) {

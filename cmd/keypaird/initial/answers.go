@@ -44,7 +44,7 @@ type answers struct {
 // A variable is one of a DNS account.
 type variable struct{ name, value string }
 
-// names returns the names to certify that DNS validates.
+// dnsNames returns the names to certify that DNS validates.
 func (a *answers) dnsNames() []string {
 	switch {
 	case a.provider.Code == "":

@@ -27,7 +27,7 @@ import (
 	"keypaird/renew/sockets"
 )
 
-// A machine is what this machine says of itself.
+// A machine contains the facts about this machine.
 type machine struct {
 	hostname string
 	servers  []server

@@ -10,7 +10,7 @@ func (w *draft) needsNoDNS() bool {
 	return len(w.components) == 0 && (w.host == w.domain || w.hostOnly())
 }
 
-// proposeDomain is the domain of this machine's name, or of a certificate in use.
+// proposeDomain returns the domain of this machine's name, or of a certificate in use.
 func (w *draft) proposeDomain() string {
 	if _, parent, ok := strings.Cut(w.machine.hostname, "."); ok && strings.Contains(parent, ".") {
 		return parent
@@ -27,7 +27,7 @@ func (w *draft) proposeDomain() string {
 	return ""
 }
 
-// proposeHost is the host that DNS names, or one that this machine is known by.
+// proposeHost returns the host that DNS names, or one that this machine is known by.
 func (w *draft) proposeHost() string {
 	below := func(n string) bool { return strings.HasSuffix(n, "."+w.domain) && !strings.HasPrefix(n, "*") }
 	if w.outside.Host != "" {
@@ -58,7 +58,7 @@ var serviceOf = map[string]string{
 	"exim": "mail", "opensmtpd": "mail",
 }
 
-// proposeServices are those that DNS has, or that this machine runs.
+// proposeServices returns the services that DNS has, or that this machine runs.
 func (w *draft) proposeServices() string {
 	found := slices.Clone(w.outside.Services)
 	if len(found) == 0 {
@@ -74,7 +74,7 @@ func (w *draft) proposeServices() string {
 	return words(list(words(found)))
 }
 
-// proposeServers are those that run and have one of the services, and the web server.
+// proposeServers returns the servers that run and have one of the services, and the web server.
 func (w *draft) proposeServers() (found []string) {
 	runs := func(name string) bool { s := w.machine.server(name); return s != nil && s.runs }
 	wanted := func(service string) bool {
@@ -122,7 +122,7 @@ func (w *draft) proposePort80() string {
 	return byUs
 }
 
-// proposeDNS is the provider of the zone, or the one for the name server of this machine.
+// proposeDNS returns the provider of the zone, or the one for the name server of this machine.
 func (w *draft) proposeDNS() string {
 	if w.needsNoDNS() {
 		return none
@@ -133,7 +133,7 @@ func (w *draft) proposeDNS() string {
 	return ownProvider(w.machine.nameserv)
 }
 
-// proposeVariable is a value that this machine or DNS knows.
+// proposeVariable returns a value that this machine or DNS knows.
 func (w *draft) proposeVariable(name string) string {
 	if name != "RFC2136_NAMESERVER" {
 		return ""

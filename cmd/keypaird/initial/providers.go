@@ -16,7 +16,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// A provider is what keypaird-dns says of a DNS provider.
+// A provider is the description of a DNS provider by keypaird-dns.
 type provider struct {
 	Code    string                        `json:"code"`
 	Name    string                        `json:"name"`

@@ -36,7 +36,7 @@ func checkPlace(path string) error {
 	return nil
 }
 
-// mode is that of the configuration.
+// mode returns the mode of the configuration file.
 func (w *draft) mode() fs.FileMode {
 	if w.group >= 0 {
 		return 0o640 // the service reads it by its group

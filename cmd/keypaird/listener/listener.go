@@ -23,7 +23,7 @@ import (
 // Command is the argument of the program that makes it the listener.
 const Command = "listener"
 
-// A Kind is what a listener serves at some sockets.
+// A Kind is a service of the listener.
 type Kind string
 
 // The questions of each are tokens, server names, and status.Pages.
@@ -43,7 +43,7 @@ type Service struct {
 // memory is what a listener has before it collects garbage as often as it can.
 const memory = 48 << 20
 
-// Main is the listener. It returns when keypaird has ended or does not want it any more.
+// Main runs the listener. It returns when keypaird has ended or does not want it any more.
 func Main() error {
 	// A terminal and a service manager signal the whole group: the listener ends last.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1)

@@ -179,7 +179,7 @@ func (v *service) Close() error {
 	select {
 	case <-v.gone:
 	case <-time.After(endTimeout):
-		p.Log.Warn("listener hangs and is killed")
+		p.Log.Warn("listener hung and was killed")
 		p.child.kill()
 	}
 	v.channel.Close()

@@ -28,8 +28,8 @@ const (
 	maxLine    = 4000
 )
 
-// Ask has keypaird-names discover or verify, and returns its answer. What it logs is
-// written to log. An error says that there is no answer.
+// Ask runs keypaird-names with a request and returns its answer. Its log is written to log.
+// An error means that there is no answer.
 func Ask(ctx context.Context, r message.Request, log io.Writer) (message.Answer, error) {
 	path, err := find.Program(Program)
 	if err != nil {

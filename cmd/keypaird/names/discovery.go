@@ -27,7 +27,7 @@ func NewDiscovery(f *flag.FlagSet) *Discovery {
 	f.BoolVar(&o.plan, "plan", false, "plan the move of the Matrix federation")
 	f.StringVar(&o.goal.To, "to", "", "with -plan: move to `well-known`, the default, or to srv")
 	f.StringVar(&o.goal.Server, "server", "", "with -plan: the homeserver, `HOST:PORT`; default: where homeservers go today")
-	f.Func("since", "with -plan: `time` at which the change was published, to work out when caches expire", Time(&o.goal.Since))
+	f.Func("since", "with -plan: `time` at which the change was published, to work out when caches expire", timeFlag(&o.goal.Since))
 	return o
 }
 
@@ -57,7 +57,7 @@ func (o *Discovery) Request(domains []string, warn func(message, remedy string))
 	r = message.Request{Lookup: o.with.Lookup, Verbose: o.verbose, Discover: &message.Discover{}}
 	r.Lookup.Ask = o.ask
 	r.Discover.Domain, r.Discover.Services = o.with.ParseDomain(domains[0])
-	r.Discover.Components = ToDNS(o.with.Components...)
+	r.Discover.Components = toDNS(o.with.Components...)
 	if o.plan {
 		r.Discover.Plan = &o.goal
 	}
@@ -67,8 +67,8 @@ func (o *Discovery) Request(domains []string, warn func(message, remedy string))
 	return r, nil
 }
 
-// Print has keypaird-names answer, and prints the answer in a style. It returns the error
-// that the results amount to.
+// Print runs keypaird-names with a request and prints the answer in a style. It returns one
+// error for all results that are failures, or nil.
 func Print(ctx context.Context, r message.Request, style textfmt.Style, stdout, stderr io.Writer) error {
 	if r.Format != message.Text {
 		style = textfmt.Style{}

@@ -17,7 +17,7 @@ import (
 	"keypaird/cmd/keypaird/config/hostname"
 )
 
-// A Lookup is what the flags that both commands have say.
+// A Lookup contains the values of the flags that discover and verify share.
 type Lookup struct {
 	message.Lookup
 	RootsFile  string   // of CAs that are trusted too; empty: none
@@ -48,8 +48,8 @@ func Flags(f *flag.FlagSet) *Lookup {
 	return d
 }
 
-// Formats defines the flags of verify for what is printed, and returns a function that
-// says what they chose.
+// Formats defines the flags of verify for the format of its output, and returns a function
+// that returns the format chosen.
 func Formats(f *flag.FlagSet) func() (message.Format, error) {
 	asJSON := f.Bool("json", false, "print the checks as JSON")
 	asTAP := f.Bool("tap", false, "print the checks in the Test Anything Protocol, version 13")
@@ -112,7 +112,7 @@ func (l *Lookup) ParseDomain(s string) (domain string, services []string) {
 			services = []string{"matrix"}
 		}
 	}
-	return ToDNS(s)[0], services
+	return toDNS(s)[0], services
 }
 
 // appendTo returns a flag's function that appends its values, of which one flag may
@@ -126,9 +126,9 @@ func appendTo(list *[]string) func(string) error {
 	}
 }
 
-// Time returns a flag's function that reads a time as an operator types it: a
+// timeFlag returns a flag's function that reads a time as an operator types it: a
 // date, a date and time of this machine, RFC 3339, or how long ago it was.
-func Time(at *time.Time) func(string) error {
+func timeFlag(at *time.Time) func(string) error {
 	return func(s string) (err error) {
 		*at, err = parseTime(s, time.Now())
 		return err
@@ -151,9 +151,9 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, errors.New("write 2026-11-03T14:00 or, for how long ago, 49h")
 }
 
-// ToDNS returns domains as DNS has them. What is no domain is left as it is, for
+// toDNS returns domains as DNS has them. What is no domain is left as it is, for
 // discover to complain of.
-func ToDNS(domains ...string) []string {
+func toDNS(domains ...string) []string {
 	out := slices.Clone(domains)
 	for i, s := range out {
 		if ascii, err := hostname.ToASCII(s); err == nil {

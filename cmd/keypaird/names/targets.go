@@ -39,7 +39,7 @@ func Targets(e *engine.Engine, names map[string]bool) []input.Target {
 	return list
 }
 
-// Stored lists the certificates that are stored of all targets.
+// Stored lists the stored certificates of all targets.
 func Stored(e *engine.Engine) *input.Stored {
 	s := &input.Stored{}
 	index := map[string]int{} // of intermediates

@@ -17,7 +17,7 @@ import (
 	"keypaird/hooks/verify/input"
 )
 
-// Options say what is verified, and with what.
+// Options select targets and domains for verify, and how they are looked up.
 type Options struct {
 	Names []string // targets and domains; none: all targets
 	With  *Lookup  // required
@@ -27,7 +27,7 @@ type Options struct {
 	Warn   func(message, remedy string)                 // required
 }
 
-// A Request is what one verify is about.
+// A Request is a request for keypaird-names, with the targets and domains it is for.
 type Request struct {
 	message.Verify
 	Lookup message.Lookup
@@ -137,7 +137,7 @@ func (r *Request) choose(o Options) error {
 			return err
 		default:
 			domain, services := o.With.ParseDomain(name)
-			r.Domains = append(r.Domains, input.Domain{Name: domain, Services: services, Components: ToDNS(o.With.Components...)})
+			r.Domains = append(r.Domains, input.Domain{Name: domain, Services: services, Components: toDNS(o.With.Components...)})
 		}
 	}
 	return nil
@@ -156,7 +156,7 @@ func (r *Request) addIdentities(targets []input.Target, all bool) {
 		if len(r.with.Services) > 0 {
 			d.Services = r.with.Services
 		}
-		d.Components = append(slices.Clone(d.Components), ToDNS(r.with.Components...)...)
+		d.Components = append(slices.Clone(d.Components), toDNS(r.with.Components...)...)
 		if t.Name != domain && !all {
 			d.Names = t.Names
 		}
@@ -171,7 +171,7 @@ func (r *Request) addIdentities(targets []input.Target, all bool) {
 // services that its peers find.
 func (r *Request) addCert(t input.Target, name string) {
 	if r.engine.Settings[t.Name].Identity == "" && isDomain(name) {
-		r.Domains = append(r.Domains, input.Domain{Name: name, Services: r.with.Services, Components: ToDNS(r.with.Components...), Optional: true})
+		r.Domains = append(r.Domains, input.Domain{Name: name, Services: r.with.Services, Components: toDNS(r.with.Components...), Optional: true})
 	}
 }
 
@@ -190,7 +190,7 @@ func (r *Request) addCerts(targets []input.Target) {
 			below := func(other string) bool { return strings.HasSuffix(name, "."+other) }
 			if isDomain(name) && !slices.ContainsFunc(t.Names, below) {
 				r.Domains = append(r.Domains, input.Domain{
-					Name: name, Services: services, Components: ToDNS(r.with.Components...), Names: t.Names, Optional: true,
+					Name: name, Services: services, Components: toDNS(r.with.Components...), Names: t.Names, Optional: true,
 				})
 			}
 		}

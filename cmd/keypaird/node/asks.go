@@ -112,7 +112,7 @@ func (a *asks) take(ctx context.Context, t *fleet.Term, work *sync.WaitGroup, e 
 	ask, _, err := fleet.Open(n.Fleet(), e, []string{k.Node}, document.Parse[document.Ask])
 	switch {
 	case err != nil:
-		n.o.Log.Warn("ignoring what is asked", "key", e.Key, "err", err, "remedy", problem.Remedy(err))
+		n.o.Log.Warn("ask ignored", "key", e.Key, "err", err, "remedy", problem.Remedy(err))
 	case known && answer != nil: // the ask was written again
 		_ = t.Commit(ctx, *answer)
 	case !known:
@@ -239,7 +239,7 @@ func (a *asks) order(ctx context.Context, targets []string, force, newKey bool) 
 func (a *asks) remove(ctx context.Context, t *fleet.Term, ask document.Ask, targets []string) (outcomes []document.Outcome, err error) {
 	n := a.node
 	if n.o.Fleet.Members[ask.Node] != nil {
-		return nil, problem.Newf("take it out of [fleet.nodes] on every node, and reload keypaird on those of order", "[fleet.nodes] of node %s has %q still", n.Name(), ask.Node)
+		return nil, problem.Newf("take it out of [fleet.nodes] on every node, and reload keypaird on those of order", "[fleet.nodes] of node %s still has %q", n.Name(), ask.Node)
 	}
 	var had []string
 	for _, target := range targets {
@@ -253,7 +253,7 @@ func (a *asks) remove(ctx context.Context, t *fleet.Term, ask document.Ask, targ
 				n.replaceNextKey(target, nextKey)
 			}
 		case sealed:
-			outcomes = append(outcomes, document.Outcome{Target: target, Action: string(ask.Do), Why: "sealed anew"})
+			outcomes = append(outcomes, document.Outcome{Target: target, Action: string(ask.Do), Why: "resealed"})
 		}
 	}
 	did, err := a.order(ctx, had, true, true)

@@ -145,7 +145,7 @@ func (m *machine) start() {
 	log := slog.New(slog.NewTextHandler(testLog{m}, nil))
 	o := commands.Options(cfg, m.client, log)
 	o.Identity, o.Boot, o.Version = identity, document.NewID(), "v1.0.0"
-	m.node = New(Options{Fleet: o, Log: log, ID: func(ctx context.Context) (string, error) {
+	m.node = newNode(Options{Fleet: o, Log: log, ID: func(ctx context.Context) (string, error) {
 		return commands.ID(ctx, m.client, cfg)
 	}})
 	ctx, cancel := context.WithCancel(m.t.Context())
@@ -353,7 +353,7 @@ func TestRemove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := meet(t)
 		mx1, mx2, web, _ := m.begin()
-		mx2.refused("remove web", `[fleet.nodes] has "web" still`, "take its line out")
+		mx2.refused("remove web", `[fleet.nodes] still has "web"`, "take its line out")
 		m.end()
 		time.Sleep(time.Minute)
 		web.stop = nil

@@ -15,9 +15,9 @@ import (
 // deploy what is not the newest.
 const coldWait = 30 * time.Second
 
-// Begin is called with the lock of the state directory before each pass. In the first one
-// of a term it takes over what the engine knows, and removes, by remove, the records of
-// challenges that a node which died has left.
+// Begin is called with the lock of the state directory before each pass. In the first pass
+// of a term it copies accounts, orders and records from the engine, and calls remove for
+// the TXT records that a dead node has left.
 func (n *Node) Begin(ctx context.Context, remove func(context.Context, dns01.Presented) error) {
 	if n.o.Alone {
 		n.mu.Lock()
@@ -27,7 +27,7 @@ func (n *Node) Begin(ctx context.Context, remove func(context.Context, dns01.Pre
 	}
 	n.warm(ctx)
 	term, err := n.takeTerm(ctx, remove)
-	if err == nil && n.Err() != nil { // it did not do what was written to it: does it now?
+	if err == nil && n.Err() != nil { // the engine did not apply a write: does it now?
 		err = term.Commit(ctx)
 	}
 	unusable := (n.Err() != nil || term != nil) && !errors.Is(err, fleet.ErrLost)

@@ -10,9 +10,9 @@ import (
 	"keypaird/renew/status/nodes"
 )
 
-// Describe returns what this node knows of its fleet, for the status page and metrics. A
-// result is kept for fifty times as long as it took to make: a large fleet does not keep
-// the processor busy.
+// Describe returns the state of the fleet as this node knows it, for the status page and
+// metrics. A result is kept for fifty times as long as it took to make: a large fleet does
+// not keep the processor busy.
 func (n *Node) Describe() *nodes.Fleet {
 	f := n.Fleet()
 	if f == nil {

@@ -28,7 +28,7 @@ import (
 // boot identifies this process among the nodes: a machine with the same name has another.
 var boot = sync.OnceValue(document.NewID)
 
-// A Role is what a process does in a fleet.
+// A Role is the part of a process in a fleet.
 type Role int
 
 const (
@@ -42,7 +42,7 @@ const (
 // a fleet.
 func Engine(cfg *config.Config, o engine.Options, role Role) (*engine.Engine, error) {
 	if cfg.InFleet() {
-		n, err := Join(cfg, role, o.Log)
+		n, err := join(cfg, role, o.Log)
 		if err != nil {
 			return nil, err
 		}
@@ -51,8 +51,8 @@ func Engine(cfg *config.Config, o engine.Options, role Role) (*engine.Engine, er
 	return engine.New(cfg, o)
 }
 
-// Join returns this machine's node of the fleet of a configuration.
-func Join(cfg *config.Config, role Role, log *slog.Logger) (*Node, error) {
+// join returns this machine's node of the fleet of a configuration.
+func join(cfg *config.Config, role Role, log *slog.Logger) (*Node, error) {
 	identity, err := envelope.Read(cfg.State)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func Join(cfg *config.Config, role Role, log *slog.Logger) (*Node, error) {
 			o.Fleet.Targets[t.Name] = sumOfTarget(t)
 		}
 	}
-	return New(o), nil
+	return newNode(o), nil
 }
 
 // sumOfTarget identifies what an order depends on: orderers compare it.
@@ -122,7 +122,7 @@ func filesOf(cfg *config.Config, store *keypair.Store) Files {
 	}
 }
 
-// Shared returns what the fleet has in place of files.
+// Shared returns the stores of the fleet that replace files.
 func (n *Node) Shared() engine.Shared {
 	return engine.Shared{
 		Orders: n.Orders, Account: n.Account, OrderLog: n.OrderLog, Permit: n.Permit, Clock: n.CompareClock, HTTP01: n.Solver, Token: n.ShareToken, TXT: n.NoteTXT,

@@ -29,8 +29,8 @@ type link struct {
 // kept is the link between two configurations; nil: there is none.
 var kept atomic.Pointer[link]
 
-// Keep has the next node in this process, with a configuration that says the same of the
-// fleet, go on where this one ends.
+// Keep hands the connection and the seat over to the next node in this process, if its
+// configuration has the same [fleet].
 func (n *Node) Keep() { n.keeps.Store(true) }
 
 // take takes part in the fleet until ctx ends.

@@ -28,7 +28,7 @@ func TestKeep(t *testing.T) {
 			ok(t, err)
 			o.Run = func(ctx context.Context) { <-ctx.Done() }
 			change(&o)
-			n = New(o)
+			n = newNode(o)
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan struct{})
 			go func() {

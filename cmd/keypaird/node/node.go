@@ -19,7 +19,7 @@ import (
 	"keypaird/renew/status/nodes"
 )
 
-// Options are what a Node needs. Of Fleet, ID is found and Changed is set here.
+// Options configure a Node. Of Fleet, the Node finds ID and sets Changed.
 type Options struct {
 	Fleet fleet.Options
 	ID    func(context.Context) (string, error) // returns the id of the fleet; "": it has not begun
@@ -68,12 +68,12 @@ var (
 	errAlone = problem.New("this node orders without the engine of the fleet", "make the engine reachable: the daemon then publishes what was ordered")
 )
 
-// New returns a node that takes part once it runs.
-func New(o Options) *Node {
+// newNode returns a node that takes part once it runs.
+func newNode(o Options) *Node {
 	return &Node{o: o, cold: true, err: errIdle, idErr: errFirst, holders: map[string]holder{}, compromised: map[string]string{}, targets: map[string]renew.Target{}}
 }
 
-// Fleet returns what this node knows of its fleet; nil: nothing yet, for the reason Err.
+// Fleet returns this node's part in its fleet; nil: it has none yet, for the reason Err.
 func (n *Node) Fleet() *fleet.Fleet { return n.fleet.Load() }
 
 // Err returns why the engine cannot be used; nil: it can.

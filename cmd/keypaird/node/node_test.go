@@ -82,7 +82,7 @@ func (w *machines) start(name, dir string, order ...string) *testMachine {
 	ok(w.t, err)
 	m := &testMachine{t: w.t, dir: dir, client: w.server.Client(name)}
 	nodes := slices.Sorted(maps.Keys(w.members))
-	m.Node = New(Options{
+	m.Node = newNode(Options{
 		Fleet: fleet.Options{
 			Engine: m.client, Identity: w.keys[name], Members: w.members, Node: name, Order: order,
 			Audience: func(string) []string { return nodes }, Rules: wave.Rules{Waves: []string{"100%"}},
@@ -567,7 +567,7 @@ func TestCannotTakePart(t *testing.T) {
 		w := newMachines(t, "a")
 		a := w.start("a", t.TempDir(), "a")
 		a.stop()
-		n := New(a.o)
+		n := newNode(a.o)
 		n.o.ID = func(context.Context) (string, error) {
 			return "", problem.New("/x/ holds another fleet", "choose another prefix")
 		}
@@ -603,7 +603,7 @@ func TestAlone(t *testing.T) {
 		w.server.Set(memory.Faults{Unreachable: true})
 		a := w.start("a", t.TempDir(), "a", "b")
 		a.stop()
-		a.Node = New(a.o)
+		a.Node = newNode(a.o)
 		a.o.Alone, a.o.Fleet.Observer = true, true
 		began := time.Now()
 		if err := a.begin(); err == nil || time.Since(began) > 0 {

@@ -12,7 +12,7 @@ import (
 	"keypaird/renew/fleet/engine"
 )
 
-// OrderLog returns the log of the orders at a CA, of which the other nodes know.
+// OrderLog returns the log of the orders at a CA, which is written to the engine, too.
 func (n *Node) OrderLog(ca string, file *orderlog.Log) acme.OrderLog {
 	return &orderLog{Log: file, node: n, ca: ca}
 }

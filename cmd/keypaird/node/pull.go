@@ -22,7 +22,7 @@ import (
 	"keypaird/renew/record"
 )
 
-// Files are what a single machine keeps of orders.
+// Files are the files of orders that a single machine keeps.
 type Files struct {
 	Order    func(target, ca string) acme.OrderStore
 	Account  func(ca string) accountfile.Files
@@ -70,7 +70,7 @@ func (n *Node) cas() []string {
 func opened[T any](n *Node, e engine.Entry, parse func([]byte) (T, error)) (body T, secret []byte, ok bool) {
 	body, secret, err := fleet.Open(n.Fleet(), e, n.o.Fleet.Order, parse)
 	if err != nil {
-		n.o.Log.Warn("ignoring a value of the engine", "key", e.Key, "err", err, "remedy", problem.Remedy(err))
+		n.o.Log.Warn("value of the engine ignored", "key", e.Key, "err", err, "remedy", problem.Remedy(err))
 	}
 	return body, secret, err == nil
 }

@@ -186,7 +186,7 @@ func (n *Node) lastResort(st renew.State, now time.Time) bool {
 	return st.Leaf.NotAfter.Sub(now) < lifetime/10-time.Duration(choice)*lifetime/100
 }
 
-func (s sharing) DeployHold(now time.Time, st renew.State) renew.Limit {
+func (s sharing) DeployHold(_ time.Time, st renew.State) renew.Limit {
 	r, ok := s.node.release(s.target)
 	if !ok || r.Fingerprint != st.Fingerprint || wave.Allows(r, s.node.o.Fleet.Node) {
 		return renew.Limit{}
@@ -308,7 +308,7 @@ func (s sharing) Reported(st renew.State, err error) {
 		return
 	}
 	if err := n.commitRecord(context.Background(), s.target, st); err != nil {
-		n.o.Log.Warn("record not given to the fleet", "cert", s.target, "err", err)
+		n.o.Log.Warn("record not written to the engine", "cert", s.target, "err", err)
 	}
 	n.standUp(st)
 }

@@ -54,8 +54,9 @@ func (s solver) Withdraw(c acme.Challenge) {
 	}
 }
 
-// ShareToken gives the token of a test to all nodes, until withdraw is called. This node need
-// not sit for that, but be one that may order: others would not serve it.
+// ShareToken gives the token of a test to all nodes, until withdraw is called. This node
+// need not sit in the seat, but must be one that may order: others would not serve the
+// token.
 func (n *Node) ShareToken(ctx context.Context, c acme.Challenge) (withdraw func(), err error) {
 	return n.publishToken(ctx, c, func(ctx context.Context, ops ...engine.Op) error {
 		limited, cancel := context.WithTimeout(ctx, engine.Timeout)
@@ -97,8 +98,8 @@ func (n *Node) publishToken(ctx context.Context, c acme.Challenge, commit func(c
 	return withdraw, nil
 }
 
-// ServeTokens has the tokens of other nodes served until ctx ends, and those fetched
-// that come later than a question for them.
+// ServeTokens serves the tokens of other nodes until ctx ends, and fetches a token that a
+// CA asks for before it has arrived.
 func (n *Node) ServeTokens(ctx context.Context, s *http01.Solver) {
 	s.Fetch = n.fetcher(ctx)
 	served := map[string]acme.Challenge{} // by key
@@ -169,12 +170,13 @@ func (n *Node) serveToken(s *http01.Solver, served map[string]acme.Challenge, e 
 		}
 	}
 	if err != nil {
-		n.o.Log.Warn("not serving a token of the fleet", "key", e.Key, "err", err)
+		n.o.Log.Warn("token of the fleet not served", "key", e.Key, "err", err)
 	}
 }
 
 // token returns what is in the entry of a token, if a node that may order has signed it:
-// else whoever writes to the engine could prove our names to an account of theirs.
+// otherwise anyone who can write to the engine could have our names validated for their
+// own account.
 func (n *Node) token(e engine.Entry) (t document.Token, err error) {
 	f := n.Fleet()
 	if f == nil {

@@ -46,7 +46,7 @@ func (n *Node) NoteTXT(ctx context.Context, r dns01.Presented) (removed func(), 
 func (n *Node) removeLeft(ctx context.Context, remove func(context.Context, dns01.Presented) error) {
 	entries, err := n.read(ctx, document.KindTXT.Prefix())
 	if err != nil {
-		n.o.Log.Warn("records of other nodes not looked for", "err", err, "remedy", problem.Remedy(err))
+		n.o.Log.Warn("TXT records of other nodes not searched", "err", err, "remedy", problem.Remedy(err))
 	}
 	var removing sync.WaitGroup
 	slots := make(chan struct{}, removals)

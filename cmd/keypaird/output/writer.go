@@ -69,7 +69,8 @@ func (w *Writer) Run(stop <-chan struct{}) {
 	}
 }
 
-// Drop is called by a program that nobody may watch, as a daemon, or that is to end.
+// A program calls Drop if its output may have no reader, as a daemon's, or if it is about
+// to end.
 func (w *Writer) Drop() { w.drop() }
 
 // KeepOn has this process, a daemon, go on when the reader of its log w goes away, until

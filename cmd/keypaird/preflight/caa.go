@@ -78,7 +78,7 @@ func (c *liveCheck) compareCAA(l *caaLookup, all []*caaLookup) []Finding {
 		if why != "" {
 			f.Result, f.Detail = Failed, fmt.Sprintf("the records at %v do not let %s issue: %s", l.set, ca, why)
 			applicant.Method = methods(l, ca, all)
-			f.Remedy = l.set.Remedy(applicant, why)
+			f.Remedy = l.set.Remedy(applicant)
 		}
 		found = append(found, f)
 	}

@@ -181,9 +181,9 @@ type deciding struct {
 	then string // what to do when it was moved
 }
 
-// Rewritable warns of files that decide what keypaird does, and what it runs with all
-// rights, in directories that it writes to: an attacker who has taken over its confined
-// process could change them. file is the configuration's.
+// Rewritable warns of the configuration file, and of programs that run with all rights, in
+// directories that keypaird writes to: an attacker who has taken over its confined process
+// could change them. file is the configuration's.
 func Rewritable(cfg *config.Config, file string) (found []Finding) {
 	rights := engine.Rights(cfg)
 	seen := map[string]bool{}

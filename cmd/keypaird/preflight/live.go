@@ -103,7 +103,7 @@ func (c *liveCheck) checkCAs(ctx context.Context) []Finding {
 	return found
 }
 
-// account returns what was found of the account at a CA. In a fleet, one node registers it.
+// account returns the findings about the account at a CA. In a fleet, one node registers it.
 func account(ca, url string, err error) Finding {
 	f := finding("account", ca, url, err)
 	if errors.Is(err, acme.ErrNotPermitted) {

@@ -81,7 +81,7 @@ func HasProvider(code string) bool {
 	return err == nil
 }
 
-// A description is what keypaird-dns says of a provider.
+// A description is that of a provider by keypaird-dns.
 type description struct {
 	BuiltIn               bool `json:"built_in"`
 	Credentials, Optional []struct{ Name string }

@@ -136,7 +136,7 @@ func checkUnconfigured(e *engine.Engine) []Finding {
 	return found
 }
 
-// checkState is what is checked of the state directory without an engine, for users who can read the state
+// checkState checks the state directory without an engine, for users who can read the state
 // directory. It makes none.
 func checkState(cfg *config.Config) []Finding {
 	if _, err := os.ReadDir(filepath.Join(cfg.State, "certs")); err != nil {

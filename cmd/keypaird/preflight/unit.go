@@ -22,7 +22,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A unit is what systemd says of the service that runs keypaird.
+// A unit contains systemd's properties of the service that runs keypaird.
 type unit map[string]string
 
 // unitName is the service of the examples and packages.
@@ -162,7 +162,7 @@ const (
 	dropIns  = "/etc/systemd/system/" + unitName + ".d"
 )
 
-// A Preparation lets the service of the packages do what a configuration needs.
+// A Preparation gives the service of the packages the rights that a configuration needs.
 type Preparation struct {
 	Commands []string // that do it; none: there is nothing to do
 
@@ -171,12 +171,12 @@ type Preparation struct {
 	users []string          // deployments that need root
 }
 
-// Known reports whether systemd and the package said what there is to do.
+// Known reports whether the service exists and its settings could be read.
 func (p Preparation) Known() bool { return p.files != nil }
 
-// Prepare returns what lets the service of the packages do what a configuration needs:
-// nothing if it can, or if there is no such service. If it may not write to directories
-// below tree, it may write to all of that.
+// Prepare returns the commands that give the service of the packages the rights that a
+// configuration needs: none if it has them, or if there is no such service. If it may not
+// write to directories below tree, it may write to all of that.
 func Prepare(ctx context.Context, cfg *config.Config, tree string) (p Preparation) {
 	u := readUnit(ctx)
 	settings, err := os.ReadFile(rootConf)
@@ -224,8 +224,8 @@ func Prepare(ctx context.Context, cfg *config.Config, tree string) (p Preparatio
 	return p
 }
 
-// Do does what the commands do, and returns a line for each file that it has written. It
-// never writes over a file.
+// Do has the effect of the commands, and returns a line for each file that it has written.
+// It never writes over a file.
 func (p Preparation) Do(ctx context.Context) (did []string, err error) {
 	if len(p.files) == 0 {
 		return nil, nil

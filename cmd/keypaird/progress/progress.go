@@ -27,7 +27,7 @@ type Display struct {
 	lines int                      // of text
 }
 
-// An item is what is being worked on.
+// An item is one line of the display.
 type item struct {
 	name, text string
 	since      time.Time

@@ -27,8 +27,9 @@ import (
 	"keypaird/renew/process"
 )
 
-// allowed knows what may run: what is in the configuration, or has been there since the
-// runner began. A pass works with the configuration that it began with.
+// allowed knows which programs may run: those in the configuration, and those that have
+// been in it since the runner began. A pass works with the configuration that it began
+// with.
 type allowed struct {
 	load func() (*config.Config, error)
 
@@ -181,7 +182,7 @@ func same(a, b launch.Child) bool {
 	return err1 == nil && err2 == nil && bytes.Equal(x, y)
 }
 
-// environ is the environment of another process of this program.
+// environ returns the environment of another process of this program.
 func environ(more ...string) []string {
 	ours := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")

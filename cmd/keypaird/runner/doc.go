@@ -1,7 +1,7 @@
 // Package runner is the process that starts all other programs: the commands of the
 // configuration, and the children. The process that holds keys starts none.
 //
-// A command such as issue starts its runner first of all, by [Start]. The daemon is
+// A command such as issue starts its runner first of all, by [Confine]. The daemon is
 // started by its runner, in [Supervise]: it may have to be started anew, as it gives up
 // rights for good.
 //

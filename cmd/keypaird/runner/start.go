@@ -25,9 +25,9 @@ const (
 // variableName is the variable with the descriptor of the connection between the two.
 const variableName = "KEYPAIRD_RUNNER"
 
-// Start starts the runner of this process. path is the file of the configuration, "" for
+// startRunner starts the runner of this process. path is the file of the configuration, "" for
 // the default.
-func Start(path string) error {
+func startRunner(path string) error {
 	conn, end, err := process.Pair()
 	if err != nil {
 		return err
@@ -45,7 +45,7 @@ func Start(path string) error {
 // configuration, as for Start; more are directories that it writes to as well.
 func Confine(path string, cfg *config.Config, log *slog.Logger, more ...string) {
 	rights.Keep(func() error {
-		if err := Start(path); err != nil {
+		if err := startRunner(path); err != nil {
 			return err
 		}
 		engine.GiveUp(cfg, log, more...)
@@ -80,7 +80,7 @@ func again(args ...string) (*exec.Cmd, error) {
 	return cmd, err
 }
 
-// Serve is the runner of the process that has started this one. It returns when that has
+// Serve runs the runner of the process that has started this one. It returns when that has
 // ended, and all programs have.
 func Serve(load func() (*config.Config, error)) error {
 	conn, err := passed()

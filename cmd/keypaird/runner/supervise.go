@@ -20,7 +20,7 @@ import (
 // Again is the exit status of an engine that is to be started anew.
 const Again = 75
 
-// A Daemon is what a runner starts its engine with.
+// A Daemon configures a runner that starts the daemon, the command engine.
 type Daemon struct {
 	Args    []string // of keypaird, for the engine
 	Sockets []*os.File

@@ -11,7 +11,7 @@ import (
 
 // Check refuses times that the library panics on, spins on or never comes to after now.
 func Check(spec string, now time.Time) error {
-	s, err := Parse(spec)
+	s, err := parse(spec)
 	every, interval := s.(cron.ConstantDelaySchedule)
 	switch {
 	case err != nil:

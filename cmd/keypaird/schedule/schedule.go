@@ -27,7 +27,7 @@ type Schedule struct {
 
 // New parses a schedule. spread is added to the times of a cron line.
 func New(spec string, spread time.Duration) (Schedule, error) {
-	times, err := Parse(spec)
+	times, err := parse(spec)
 	if _, interval := times.(cron.ConstantDelaySchedule); interval {
 		spread = 0
 	}
@@ -58,7 +58,7 @@ func NewWindow(spec string) (*Window, error) {
 	if spec == "" {
 		return nil, nil
 	}
-	times, err := Parse(spec)
+	times, err := parse(spec)
 	return &Window{times: times}, err
 }
 
@@ -87,9 +87,9 @@ func CutZone(spec string) (zone, times string, found bool) {
 	return "", spec, false
 }
 
-// Parse is cron.ParseStandard of v3.0.1, without its panic about a time zone
+// parse is cron.ParseStandard of v3.0.1, without its panic about a time zone
 // that nothing follows, and with its messages in the words of an operator.
-func Parse(spec string) (cron.Schedule, error) {
+func parse(spec string) (cron.Schedule, error) {
 	shown := textfmt.OneLine(spec, maxShown)
 	if zone, times, found := CutZone(spec); found {
 		if times == "" {

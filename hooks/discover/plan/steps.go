@@ -209,7 +209,7 @@ func (p *Plan) findBlockers(goal Goal, server records.ServerName, now time.Time)
 		p.When = ends
 	}
 	if now.Before(ends) {
-		p.block("peers may go by what they knew before for another %s", textfmt.Duration(ends.Sub(now)))
+		p.block("peers may use cached answers for another %s", textfmt.Duration(ends.Sub(now)))
 	}
 	p.Safe = len(p.Blockers) == 0
 }

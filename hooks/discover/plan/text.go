@@ -82,7 +82,7 @@ func (p *Plan) writeSteps(w *textfmt.Writer) {
 	}
 	w.List("remove, in the end", p.Remove)
 	w.Blank()
-	w.Line(0, "wait %s in all, as peers go by what they know", textfmt.Duration(p.Wait()))
+	w.Line(0, "wait %s in all: peers use cached answers that long", textfmt.Duration(p.Wait()))
 	for _, wait := range p.Waits {
 		w.Line(2, "%s", wait.Text)
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A State is what is known about a service, record or document.
+// A State says whether a service, record or document exists.
 type State string
 
 // The states. Absent and Disabled are known; nothing follows from Undetermined.

@@ -10,7 +10,7 @@ import (
 	"keypaird/hooks/discover/records"
 )
 
-// A Document is what "keypaird discover" prints.
+// A Document is the output of "keypaird discover".
 type Document struct {
 	discover.Answer
 	Needs  []Need `json:"needs"`            // names without an enforcement come last

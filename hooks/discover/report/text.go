@@ -194,7 +194,7 @@ func evidenceLines(r discover.Requirement) []string {
 	return texts
 }
 
-// ttlNote says for how long peers use what they have seen.
+// ttlNote describes for how long peers cache the evidence.
 func ttlNote(e discover.Evidence) string {
 	var parts []string
 	if e.State == discover.Undetermined {

@@ -20,7 +20,7 @@ type Deployment struct {
 	Endpoints []Endpoint
 }
 
-// An Endpoint is where a target is to be served, and for which of its names.
+// An Endpoint is an endpoint that must serve a target, and for which of its names.
 type Endpoint struct {
 	probe.Endpoint
 	Names []string

@@ -11,24 +11,24 @@ import (
 // AskFor is how long an ask and its answer stay.
 const AskFor = 10 * time.Minute
 
-// A Wish is what an operator can ask for.
-type Wish string
+// A Verb is the action that an operator asks for, as in "keypaird fleet VERB".
+type Verb string
 
-// Wishes.
+// Verbs.
 const (
-	Issue    Wish = "issue"
-	Rollback Wish = "rollback"
-	Hold     Wish = "hold"
-	Go       Wish = "go"
-	Remove   Wish = "remove"
+	Issue    Verb = "issue"
+	Rollback Verb = "rollback"
+	Hold     Verb = "hold"
+	Go       Verb = "go"
+	Remove   Verb = "remove"
 )
 
-var wishes = []Wish{Issue, Rollback, Hold, Go, Remove}
+var verbs = []Verb{Issue, Rollback, Hold, Go, Remove}
 
-// An Ask is what an operator wants of the node in the seat. The node where it was asked
+// An Ask is an operator's request to the node in the seat. The node where it was asked
 // signs it.
 type Ask struct {
-	Do Wish      `json:"do"`
+	Do Verb      `json:"do"`
 	At time.Time `json:"at"`
 
 	// Targets have the serial of the release that each had then; 0: none. With another one
@@ -45,14 +45,14 @@ type Ask struct {
 func (a *Ask) check() error {
 	a.Reason = Clean(a.Reason)
 	switch {
-	case !slices.Contains(wishes, a.Do):
+	case !slices.Contains(verbs, a.Do):
 		return fmt.Errorf("it asks for %.40q", a.Do)
 	case len(a.Targets) > maxLines:
 		return fmt.Errorf("it asks for %d targets", len(a.Targets))
 	case a.Do == Remove && CheckName(a.Node) != nil:
 		return CheckName(a.Node)
 	}
-	return errors.Join(checkTime(a.At), each(slices.Collect(maps.Keys(a.Targets)), CheckTarget))
+	return errors.Join(checkTime(a.At), each(slices.Collect(maps.Keys(a.Targets)), checkTarget))
 }
 
 // Late reports whether an ask is too old, or from the future: a node that writes one has a
@@ -68,7 +68,7 @@ type Answer struct {
 	Outcomes []Outcome `json:"outcomes,omitempty"` // of the targets that something was done for, or failed
 }
 
-// An Outcome is what was done for one target.
+// An Outcome is the result of an Ask for one target.
 type Outcome struct {
 	Target   string    `json:"target"`
 	Action   string    `json:"action,omitempty"` // "": nothing was done
@@ -87,7 +87,7 @@ func (a *Answer) check() error {
 	texts := []*string{&a.Error, &a.Remedy}
 	for i := range a.Outcomes {
 		o := &a.Outcomes[i]
-		if err := CheckTarget(o.Target); err != nil {
+		if err := checkTarget(o.Target); err != nil {
 			return err
 		}
 		texts = append(texts, &o.Action, &o.CA, &o.Why, &o.Step, &o.Error, &o.Remedy)

@@ -134,7 +134,7 @@ func (a *Account) check() error {
 	return nil
 }
 
-// An OrderLog is what was ordered for one set of names at one CA.
+// An OrderLog lists the orders for one set of names at one CA.
 type OrderLog struct {
 	Lines []string `json:"lines"` // of orders.log, without line ends
 }
@@ -182,7 +182,7 @@ func (c *Counts) check() error {
 	return nil
 }
 
-// A Token is what is answered for tokens/TOKEN (RFC 8555, section 8.3).
+// A Token is the response at tokens/TOKEN (RFC 8555, section 8.3).
 type Token struct {
 	KeyAuthorization string `json:"key_authorization"`
 }
@@ -239,7 +239,7 @@ func (a *Alive) check() error {
 		return fmt.Errorf("%.80q is not the id of a machine", a.Machine)
 	}
 	for target, sum := range a.Targets {
-		if CheckTarget(target) != nil || len(sum) > 64 || strings.ContainsFunc(sum, notBase64) {
+		if checkTarget(target) != nil || len(sum) > 64 || strings.ContainsFunc(sum, notBase64) {
 			return fmt.Errorf("%.80q is not the sum of target %.80q", sum, target)
 		}
 	}
@@ -292,14 +292,14 @@ func (r *Report) check() error {
 		if e.Serial == 0 || e.Failures < 0 || e.Failures > maxNumber {
 			return fmt.Errorf("release %d of %.80q with %d failures is no exception", e.Serial, target, e.Failures)
 		}
-		if err := errors.Join(CheckTarget(target), checkTime(e.At)); err != nil {
+		if err := errors.Join(checkTarget(target), checkTime(e.At)); err != nil {
 			return err
 		}
 	}
-	return errors.Join(each(slices.Collect(maps.Keys(r.Newer)), CheckTarget), each(r.Unreleased, CheckTarget))
+	return errors.Join(each(slices.Collect(maps.Keys(r.Newer)), checkTarget), each(r.Unreleased, checkTarget))
 }
 
-// Limits of what is read. Real values are far below.
+// Limits of values that are read. Real values are far below.
 const (
 	maxNodes  = 10_000
 	maxLines  = 10_000

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Keys of which there is one each.
+// Keys that occur once in a fleet.
 const (
 	FleetKey = "fleet"
 	SeatKey  = "seat"
@@ -36,7 +36,7 @@ const (
 // Kinds are all kinds of keys.
 var Kinds = []Kind{KindFleet, KindSeat, KindLive, KindPair, KindOrder, KindRecord, KindAccount, KindOrderLog, KindCounts, KindToken, KindTXT, KindAsk, KindNode}
 
-// Prefix is what all keys of the kind begin with: to read and to follow.
+// Prefix returns the common prefix of all keys of the kind: to read and to follow.
 func (k Kind) Prefix() string {
 	if k == KindFleet || k == KindSeat {
 		return string(k)
@@ -95,7 +95,7 @@ type field struct {
 
 // fields returns the parts behind the kind; nil for an unknown kind.
 func (k *Key) fields() []field {
-	target, ca, node := field{&k.Target, CheckTarget}, field{&k.CA, CheckName}, field{&k.Node, CheckName}
+	target, ca, node := field{&k.Target, checkTarget}, field{&k.CA, CheckName}, field{&k.Node, CheckName}
 	leaf := field{&k.Leaf, CheckName}
 	switch k.Kind {
 	case KindFleet, KindSeat:
@@ -140,8 +140,8 @@ func notInNames(c rune) bool {
 	return !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.ContainsRune("._-", c))
 }
 
-// CheckTarget is CheckName for a target, which may begin with "*.".
-func CheckTarget(name string) error {
+// checkTarget is CheckName for a target, which may begin with "*.".
+func checkTarget(name string) error {
 	if len(name) > maxName {
 		return CheckName(name)
 	}
@@ -170,7 +170,7 @@ func NewID() string {
 // IsID reports whether NewID may have returned s.
 func IsID(s string) bool { return isHex(s, 32) }
 
-// SeatValue is the value of the seat while node sits there.
+// SeatValue returns the value of the seat while node sits there.
 func SeatValue(node, term string) []byte { return []byte(node + " " + term) }
 
 // ParseSeat returns the node and the term in a value of the seat.

@@ -58,7 +58,7 @@ type Entry struct {
 	Revision Revision // at which it was set
 }
 
-// A Snapshot is what was there at a revision.
+// A Snapshot contains the entries at a revision.
 type Snapshot struct {
 	Revision Revision
 	Entries  []Entry // sorted by key

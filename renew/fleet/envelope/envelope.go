@@ -116,7 +116,7 @@ func (m Members) Open(value []byte, fleet, key string, by []string) (Message, er
 	case h.Key != key:
 		return fail(h.By, misusedRemedy, "was written for another key, %.200q", h.Key)
 	case by != nil && !slices.Contains(by, h.By):
-		return fail(h.By, "have one order on all nodes, in [fleet]; if it is one, node "+h.By+" is not what it should be: take it out of [fleet.nodes]", "may only come from %.400q", by)
+		return fail(h.By, "have one order on all nodes, in [fleet]; if it is one, node "+h.By+" has a fault or was taken over: take it out of [fleet.nodes]", "may only come from %.400q", by)
 	}
 	return message, nil
 }

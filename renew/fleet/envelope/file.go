@@ -34,7 +34,7 @@ func Read(state string) (*Identity, error) {
 	if perm := info.Mode().Perm(); perm&0o077 != 0 {
 		return nil, problem.Newf("chmod 600 "+path+"; if others may have read it, exchange it: keypaird fleet key -rotate", "%s can be used by others (mode %04o)", path, perm)
 	}
-	i, err := ParseIdentity(data)
+	i, err := parseIdentity(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -17,7 +17,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// An Identity is what only one node has: keys to decrypt and to sign with. There are
+// An Identity contains the private keys of one node, to decrypt and to sign with. There are
 // two of each while the node's key is exchanged; then it signs with both and decrypts with
 // either, so that the other nodes may learn of the new one in any order.
 type Identity struct {
@@ -102,8 +102,8 @@ func (i *Identity) Marshal() []byte {
 	return b.Bytes()
 }
 
-// ParseIdentity reads what Marshal returned. Its errors do not repeat the text.
-func ParseIdentity(data []byte) (*Identity, error) {
+// parseIdentity reads what Marshal returned. Its errors do not repeat the text.
+func parseIdentity(data []byte) (*Identity, error) {
 	var lines []string
 	for line := range strings.Lines(string(data)) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
@@ -151,18 +151,18 @@ func identityError(why string) error {
 // Unseal decrypts what was sealed to this node.
 func (i *Identity) Unseal(sealed []byte) ([]byte, error) {
 	if len(sealed) > MaxValue {
-		return nil, problem.Newf(sealRemedy, "what is sealed is larger than %d KiB", MaxValue>>10)
+		return nil, problem.Newf(sealRemedy, "the sealed value is larger than %d KiB", MaxValue>>10)
 	}
 	r, err := age.Decrypt(bytes.NewReader(sealed), placed{i})
 	if _, other := errors.AsType[*age.NoIdentityMatchError](err); other {
 		return nil, problem.New("it is not sealed to this node's key", "keypaird fleet key prints the line of this node: have it in [fleet.nodes] of the nodes in order")
 	}
 	if err != nil {
-		return nil, problem.New("what is sealed is damaged", sealRemedy)
+		return nil, problem.New("the sealed value is damaged", sealRemedy)
 	}
 	plain, err := io.ReadAll(r)
 	if err != nil {
-		return nil, problem.New("what is sealed is damaged", sealRemedy)
+		return nil, problem.New("the sealed value is damaged", sealRemedy)
 	}
 	return plain, nil
 }
@@ -201,4 +201,4 @@ func (i *Identity) unwrap(stanza *age.Stanza) (key []byte, err error) {
 	return nil, err
 }
 
-const sealRemedy = "if it stays so, restart keypaird on the node that sits: it writes what is missing"
+const sealRemedy = "if it stays so, restart keypaird on the node in the seat: it writes missing values again"

@@ -80,7 +80,7 @@ func TestParseIdentityRefuses(t *testing.T) {
 		"no seed": strings.Join(append(lines[:4:4], lines[5:]...), ""), "a digit changed": strings.Replace(good, "AGE-SECRET-KEY-1", "AGE-SECRET-KEY-1Q", 1),
 		"public half": generate(t).Public().String(),
 	} {
-		i, err := ParseIdentity([]byte(text))
+		i, err := parseIdentity([]byte(text))
 		if err == nil || problem.Remedy(err) == "" || strings.Contains(err.Error(), "AGE-SECRET-KEY-1") {
 			t.Errorf("%s: %v, %v (%s)", name, i, err, problem.Remedy(err))
 		}
@@ -129,8 +129,8 @@ func FuzzParseKeys(f *testing.F) {
 	f.Add([]byte(i.Public().String()))
 	f.Add([]byte("age1 ed25519:"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if i, err := ParseIdentity(data); err == nil {
-			if again, err := ParseIdentity(i.Marshal()); err != nil || again.Public() != i.Public() {
+		if i, err := parseIdentity(data); err == nil {
+			if again, err := parseIdentity(i.Marshal()); err != nil || again.Public() != i.Public() {
 				t.Errorf("%q: %v", data, err)
 			}
 		}

@@ -32,7 +32,7 @@ const (
 	sumSize   = 4 // bytes of the checksum behind the ed25519 key
 )
 
-// sum is a checksum over both halves, which age has for its own only: it finds a typing
+// sum returns a checksum over both halves, which age has for its own only: it finds a typing
 // error, and halves of different nodes.
 func (p Public) sum() []byte {
 	sum := sha256.Sum256(append([]byte("keypaird node "+p.recipient+" "), p.verify[:]...))

@@ -343,7 +343,7 @@ func (k *child) read(ctx context.Context, prefix string) (s engine.Snapshot, err
 		s.Revision = a.Revision
 		switch {
 		case size > maxRead:
-			return engine.Snapshot{}, problem.Newf("see what is there: etcdctl get --prefix --keys-only", "the engine has more than %d MiB below %s", maxRead>>20, prefix)
+			return engine.Snapshot{}, problem.Newf("list the keys: etcdctl get --prefix --keys-only", "the engine has more than %d MiB below %s", maxRead>>20, prefix)
 		case !a.More:
 			return s, nil
 		}

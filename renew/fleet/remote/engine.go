@@ -114,7 +114,7 @@ func (e *Engine) runChild(ctx context.Context) error {
 			used = settings
 		}
 		if err != nil {
-			e.o.Log.Warn("the settings of the engine stay as they were", "err", err, "remedy", problem.Remedy(err))
+			e.o.Log.Warn("engine settings not read, keeping the previous ones", "err", err, "remedy", problem.Remedy(err))
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package seat is about the one node of a fleet that orders for all: it sits in the seat,
-// a key in the engine under a lease, for a term.
+// Package seat elects the one node of a fleet that orders for all. The seat is a key in the
+// engine under a lease; the node that has set it sits in the seat, for a term.
 //
 // Each write of a term is a commit on the condition that the seat still has the value
 // that the node gave it (the fence): a node that was stopped for a while writes nothing

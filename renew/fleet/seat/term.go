@@ -30,7 +30,7 @@ type Leave func(reason, remedy string, rest time.Duration) bool
 // nothing that is written to it.
 type Note func(err error)
 
-// Doubt is called with why the engine does not what is written to it, although it confirmed
+// Doubt is called with the reason why the engine does not apply a write, although it confirmed
 // the seat since: this node may lack a right.
 type Doubt func(err error)
 
@@ -204,7 +204,7 @@ func (t *Term) fence(ctx context.Context) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("the engine does not confirm what is written to it: %w", failed)
+	return nil, fmt.Errorf("the engine does not confirm writes: %w", failed)
 }
 
 // move exchanges the value of the seat, if the engine does not fail. t.exchange is full.

@@ -1,4 +1,4 @@
-// Package view is what a node knows of its fleet from the engine: releases, the seat, and
-// which nodes are alive and what they report. Nothing in it is trusted that the right
-// node has not signed.
+// Package view keeps the values that a node has read from the engine: releases, the seat,
+// and which nodes are alive and what they report. A value without the signature of the
+// right node is ignored.
 package view

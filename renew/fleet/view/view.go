@@ -12,8 +12,8 @@ import (
 	"keypaird/renew/fleet/engine"
 )
 
-// A View is what the engine has of the releases, the seat and the nodes, verified.
-// What has a wrong signature is ignored, and the value before it stays.
+// A View contains the releases, the seat and the nodes in the engine, verified. A value
+// with a wrong signature is ignored, and the value before it stays.
 type View struct {
 	signer Signer
 	log    *slog.Logger
@@ -40,7 +40,7 @@ type Release struct {
 	Revision engine.Revision
 }
 
-// A Node is what the engine has of one.
+// A Node contains the facts in the engine about a node.
 type Node struct {
 	Alive  *document.Alive // nil: it is not
 	value  []byte          // of Alive
@@ -58,7 +58,7 @@ func (n *Node) Ahead(now time.Time) time.Duration {
 	return n.Offset + time.Since(n.mono) - now.Sub(n.Heard)
 }
 
-// A Report is what a node reported.
+// A Report is that of a node.
 type Report struct {
 	document.Report
 	value []byte
@@ -85,7 +85,7 @@ func New(s Signer, log *slog.Logger, wants func(string) bool, all bool) *View {
 	}
 }
 
-// A Delta is what changed in a view.
+// A Delta lists the changes of a view.
 type Delta struct {
 	Targets map[string]bool
 	Seat    bool

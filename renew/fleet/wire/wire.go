@@ -81,7 +81,7 @@ type Answer struct {
 	Failure  *Failure        `json:"failure,omitempty"`
 }
 
-// A Kind is what is wrong.
+// A Kind is the class of a Failure.
 type Kind string
 
 // Kinds of failures.
@@ -106,7 +106,7 @@ type Failure struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-// State is what the engine says of itself.
+// State is the state of the engine.
 type State struct {
 	Endpoints []Endpoint `json:"endpoints"`
 	Members   int        `json:"members"`            // that the engine has; 0: not known

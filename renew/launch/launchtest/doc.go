@@ -1,3 +1,3 @@
-// Package launchtest tries, in a child that others have taken over, what none must be
-// able to do: a test starts a child that returns [Report] as its answer.
+// Package launchtest tries the operations that no child may be able to do once an attacker
+// has taken it over: a test starts a child that returns [Report] as its answer.
 package launchtest

@@ -8,7 +8,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// A Fleet is what "keypaird status -fleet" prints, as JSON too.
+// A Fleet is the output of "keypaird status -fleet", as text and as JSON.
 type Fleet struct {
 	ID      string    `json:"id,omitempty"`         // "": not known yet
 	Node    string    `json:"node"`                 // that describes the fleet
@@ -39,7 +39,7 @@ type Node struct {
 type Release struct {
 	Name        string    `json:"target"`
 	Serial      uint64    `json:"serial"`                // 0: there is no release
-	Stage       string    `json:"stage"`                 // one of Stages
+	Stage       string    `json:"stage"`                 // none, wave, held or all
 	Wave        int       `json:"wave,omitempty"`        // with Wave and Held: the number of the wave that may deploy it, from 1
 	Fingerprint string    `json:"fingerprint,omitempty"` // SHA-256 of the leaf
 	NotAfter    time.Time `json:"not_after,omitzero"`    // of the leaf
@@ -55,9 +55,6 @@ const (
 	Held = "held" // some nodes may deploy it, and no further ones
 	All  = "all"  // all nodes may
 )
-
-// Stages lists the stages.
-func Stages() []string { return []string{None, Wave, Held, All} }
 
 // A Missing is a node that has not verified the release.
 type Missing struct {
@@ -94,7 +91,7 @@ func (f *Fleet) Trouble() *Trouble {
 	return nil
 }
 
-// State says whether a node is alive.
+// State returns whether a node is alive, as one word.
 func (n Node) State() string {
 	switch {
 	case n.Seated:

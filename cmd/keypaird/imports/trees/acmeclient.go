@@ -37,8 +37,8 @@ type clientDomain struct {
 	line                                                                       int
 }
 
-// readAcmeClient reads acme-client.conf(5), which is in r.
-func readAcmeClient(r *root, t *Tree) error {
+// readAcmeClient reads acme-client.conf(5), which is t.Dir.
+func readAcmeClient(_ *root, t *Tree) error {
 	c := &clientConf{Tree: t, macros: map[string]string{}}
 	t.Back = "remove keypaird's service, then have cron run acme-client again: it finds its files where they were"
 	if err := c.parse(t.Dir, 0); err != nil {

@@ -12,7 +12,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// An acmesh is what its reader knows.
+// An acmesh reads the tree of acme.sh.
 type acmesh struct {
 	*Tree
 	*root

@@ -21,7 +21,7 @@ import (
 
 const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
 
-// A certbot is what its reader knows.
+// A certbot reads the tree of certbot.
 type certbot struct {
 	*Tree
 	*root
@@ -238,7 +238,7 @@ func (c *certbot) plugin(subject, plugin string, params syntax.Section, file str
 	return d
 }
 
-// account returns the account called id at a CA.
+// certbotAccount returns the account called id at a CA.
 func (c *certbot) certbotAccount(server, id string) *Account {
 	_, at, _ := strings.Cut(server, "://")
 	dir := filepath.Join("accounts", strings.TrimSuffix(at, "/"), id)

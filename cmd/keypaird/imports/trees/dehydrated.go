@@ -14,7 +14,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A dehydrated is what its reader knows.
+// A dehydrated reads the tree of dehydrated.
 type dehydrated struct {
 	*Tree
 	conf            map[string]string

@@ -42,7 +42,7 @@ func Clients() []string {
 	return list
 }
 
-// A Location is where a client keeps its tree.
+// A Location is a path at which a client keeps its tree.
 type Location struct{ Client, Dir string }
 
 // Find looks for trees in the usual places, of one client or, with "", of all. home is

@@ -9,7 +9,7 @@ import (
 	"keypaird/cmd/keypaird/imports/syntax"
 )
 
-// A lego is what its reader knows.
+// A lego reads the tree of lego.
 type lego struct {
 	*Tree
 	*root

@@ -216,7 +216,7 @@ func onlyCertificates(data []byte) []byte {
 	return out
 }
 
-// pathError is the error about a file that another one names.
+// pathError returns the error about a file that another one names.
 func pathError(path string, err error) error {
 	return fmt.Errorf("names %s: %w", path, durable.Cause(err))
 }

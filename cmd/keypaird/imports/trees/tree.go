@@ -12,7 +12,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A Tree is what one client keeps.
+// A Tree contains the accounts and pairs of one client.
 type Tree struct {
 	Client       string // certbot, acme.sh, lego, dehydrated, acme-client, caddy, mod_md, acmetool or uacme
 	Dir          string // absolute
@@ -54,7 +54,7 @@ type Certificate struct {
 	Places     []Place
 }
 
-// A Challenge is how a name is validated.
+// A Challenge is the method by which a name is validated.
 type Challenge struct {
 	Name    string
 	Type    string // of the challenge
@@ -71,7 +71,7 @@ type DNS struct {
 	Env      map[string]string // lego's variables
 }
 
-// A Place is where servers read a pair. Each file may be "".
+// A Place names the files from which servers read a pair. Each file may be "".
 type Place struct {
 	Key, Chain, Combined, Leaf, Intermediates string
 

@@ -1,3 +1,3 @@
-// Package enginetest tests whether an engine is what package engine says. [Run] is called
-// by the tests of each.
+// Package enginetest is the conformance test of engines: the tests of each engine call
+// [Run].
 package enginetest

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// here is a process that this process has started.
-type here struct {
+// local is a process that this process has started.
+type local struct {
 	cmd    *exec.Cmd
 	group  bool
 	strays bool // SIGKILL reaches its descendants outside of its group
 }
 
-// startHere starts cmd with files as its descriptors, before those that it has.
-func startHere(cmd *exec.Cmd, files []*os.File, group, strays bool) (*here, error) {
+// startLocal starts cmd with files as its descriptors, before those that it has.
+func startLocal(cmd *exec.Cmd, files []*os.File, group, strays bool) (*local, error) {
 	defer closeAll(cmd.ExtraFiles) // the launcher's own
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = files[0], files[1], files[2]
 	cmd.ExtraFiles = slices.Concat(files[3:], cmd.ExtraFiles)
@@ -32,12 +32,12 @@ func startHere(cmd *exec.Cmd, files []*os.File, group, strays bool) (*here, erro
 		}
 		return nil, err
 	}
-	return &here{cmd, group, strays}, nil
+	return &local{cmd, group, strays}, nil
 }
 
-func (h *here) pid() int { return h.cmd.Process.Pid }
+func (h *local) pid() int { return h.cmd.Process.Pid }
 
-func (h *here) wait() (syscall.WaitStatus, error) {
+func (h *local) wait() (syscall.WaitStatus, error) {
 	err := h.cmd.Wait()
 	if h.cmd.ProcessState == nil {
 		return 0, err
@@ -45,7 +45,7 @@ func (h *here) wait() (syscall.WaitStatus, error) {
 	return h.cmd.ProcessState.Sys().(syscall.WaitStatus), nil
 }
 
-func (h *here) signal(sig syscall.Signal) {
+func (h *local) signal(sig syscall.Signal) {
 	pid := h.pid()
 	var strays []int
 	if h.strays && sig == syscall.SIGKILL {
@@ -63,7 +63,7 @@ func (h *here) signal(sig syscall.Signal) {
 // endGroup may be called after the leader was waited for, and with it perhaps the last of
 // the group. Its number is free then, but is not reused within the few milliseconds
 // between two ticks.
-func (h *here) endGroup(grace time.Duration) {
+func (h *local) endGroup(grace time.Duration) {
 	group := -h.pid()
 	_ = syscall.Kill(group, syscall.SIGTERM)
 	deadline := time.NewTimer(grace)
