@@ -13,7 +13,7 @@ import (
 func (w *draft) steps(ctx context.Context, cfg *config.Config) string {
 	s := &steps{Writer: textfmt.Writer{Width: columns}}
 	if w.old {
-		s.Item("", w.path+" is left as it is, and so is everything else. Its steps once more:")
+		s.Item("", "nothing was changed; the steps of "+w.path+" once more:")
 	} else {
 		for _, line := range append([]string{w.path}, w.wrote...) {
 			s.Item("wrote ", line)
