@@ -69,7 +69,7 @@ func (rows Results) WriteText(w io.Writer) error {
 
 func describe(d renew.Done) string {
 	what, by := verb(d)
-	return fmt.Sprintf("%s: %s%s, valid until %s (%s)", d.Target, what, by, d.NotAfter.Format(time.RFC3339), d.Why)
+	return fmt.Sprintf("%s: %s%s, valid until %s; why: %s", d.Target, what, by, d.NotAfter.Format(time.RFC3339), d.Why)
 }
 
 // verb says what was done to a target, and how.
@@ -99,7 +99,7 @@ func (rows Results) Table() string {
 		what, about := "failed", r.Step
 		if r.Action != renew.None {
 			did, by := verb(r.Done)
-			how := fmt.Sprintf("%s, until %s (%s)", by, ends(r.NotAfter), printable(r.Why))
+			how := fmt.Sprintf("%s, until %s; why: %s", by, ends(r.NotAfter), printable(r.Why))
 			if r.OK {
 				what, about = did, strings.TrimLeft(how, ", ")
 			} else {

@@ -26,17 +26,17 @@ func TestResults(t *testing.T) {
 	if err := rows.WriteText(&lines); err != nil {
 		t.Fatal(err)
 	}
-	if want := `a: issued by pebble, valid until 2027-02-27T09:00:00Z (due)
-b: deployed, valid until 2027-02-27T09:00:00Z (stored but not deployed)
-c: imported from its files, valid until 2027-02-27T09:00:00Z (its files changed)
+	if want := `a: issued by pebble, valid until 2027-02-27T09:00:00Z; why: due
+b: deployed, valid until 2027-02-27T09:00:00Z; why: stored but not deployed
+c: imported from its files, valid until 2027-02-27T09:00:00Z; why: its files changed
 `; lines.String() != want {
 		t.Errorf("%s\nwant\n%s", lines.String(), want)
 	}
-	want := `a  issued    1.2 s  by pebble, until 2027-02-27 (due)
-b  failed    1.2 s  deploying to nginx; deployed, until 2027-02-27 (stored but not deployed)
+	want := `a  issued    1.2 s  by pebble, until 2027-02-27; why: due
+b  failed    1.2 s  deploying to nginx; deployed, until 2027-02-27; why: stored but not deployed
   no such file
   remedy: create it
-c  imported         from its files, until 2027-02-27 (its files changed)
+c  imported         from its files, until 2027-02-27; why: its files changed
 d  failed    1.2 s  deploying to nginx
   no such file
   remedy: create it

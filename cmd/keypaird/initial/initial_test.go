@@ -254,3 +254,26 @@ func TestWord(t *testing.T) {
 		}
 	}
 }
+
+// What is restored from a configuration are the answers that it was made of, as far as the
+// steps depend on them.
+func TestRestore(t *testing.T) {
+	for shape, a := range shapes {
+		for _, p := range []provider{{Code: persist}, {Code: "rfc2136"}} {
+			d := &draft{answers: a, machine: &machine{}, group: -1}
+			d.domain, d.provider, d.deploy = "example.org", p, []string{"nginx"}
+			text := d.render(t.Context())
+			cfg, err := config.Options{Getenv: func(string) string { return "" }, NoSecrets: true}.Parse("keypaird.toml", text, 0o600)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := &draft{}
+			if !got.restore(t.Context(), cfg) {
+				t.Fatalf("%s, provider %q: not restored\n%s", shape, p.Code, text)
+			}
+			if got.host != d.host || !slices.Equal(got.dnsNames(), d.dnsNames()) || !slices.Equal(got.deploy, d.deploy) || (got.port80 == byProxy) != (d.port80 == byProxy) || len(d.dnsNames()) > 0 && got.provider.Code != p.Code {
+				t.Errorf("%s, provider %q: restored %+v of\n%s", shape, p.Code, got.answers, text)
+			}
+		}
+	}
+}

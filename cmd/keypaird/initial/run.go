@@ -19,6 +19,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/names"
 	"keypaird/cmd/keypaird/output"
+	"keypaird/cmd/keypaird/preflight"
 	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
@@ -80,7 +81,7 @@ type work struct {
 func Run(ctx context.Context, o *Options, domain, path string, s Streams) error {
 	w := &work{draft: &draft{group: ourGroup(), path: absolute(cmp.Or(o.file, path))}, Options: o, Streams: s}
 	if err := checkPlace(w.path); err != nil {
-		return err
+		return w.again(ctx, domain, err)
 	}
 	w.asking = !o.yes && len(o.given)+len(o.sets) == 0 && isTerminal(s.In) && isTerminal(output.File(s.Err))
 	if domain != "" {
@@ -103,6 +104,29 @@ func Run(ctx context.Context, o *Options, domain, path string, s Streams) error 
 	}
 	w.prepare(ctx, cfg)
 	_, err = io.WriteString(s.Out, w.steps(ctx, cfg))
+	return err
+}
+
+// again prints the steps of a configuration that init wrote before, and changes nothing.
+// It returns refusal if this is another one, or shall be.
+func (w *work) again(ctx context.Context, domain string, refusal error) error {
+	cfg, err := config.Load(config.Options{Path: w.path, Getenv: w.Getenv, NoSecrets: true, HasProvider: preflight.HasProvider})
+	if err != nil || !w.restore(ctx, cfg) {
+		return refusal
+	}
+	asked := &draft{}
+	if domain != "" && (setDomain(ctx, asked, domain) != nil || asked.domain != w.domain) || len(w.given)+len(w.sets) > 0 {
+		same := "keypaird init"
+		if w.path != config.DefaultPath {
+			same += " -o " + word(w.path)
+		}
+		return problem.Wrap(refusal, "to see its steps again: "+same+"; "+problem.Remedy(refusal))
+	}
+	w.old, w.machine = true, look(ctx)
+	w.stoodIn = !slices.ContainsFunc(cfg.Targets(), func(t config.Target) bool {
+		return !exists(filepath.Join(cfg.State, "certs", t.Name, "live"))
+	})
+	_, err = io.WriteString(w.Out, w.steps(ctx, cfg))
 	return err
 }
 

@@ -12,8 +12,12 @@ import (
 // steps returns what is left to do after the configuration has been written.
 func (w *draft) steps(ctx context.Context, cfg *config.Config) string {
 	s := &steps{Writer: textfmt.Writer{Width: columns}}
-	for _, line := range append([]string{w.path}, w.wrote...) {
-		s.Item("wrote ", line)
+	if w.old {
+		s.Item("", "nothing was changed; the steps of "+w.path+" once more:")
+	} else {
+		for _, line := range append([]string{w.path}, w.wrote...) {
+			s.Item("wrote ", line)
+		}
 	}
 	w.account(s)
 	w.lacking(ctx, s, cfg)
