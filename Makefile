@@ -28,7 +28,7 @@ SHELLS = bash-completion/completions/keypaird:bash zsh/site-functions/_keypaird:
 # Without the race detector tests are built as the programs are that they start: once.
 CGO    = $(if $(RACE),true,CGO_ENABLED=0; export CGO_ENABLED)
 RUN    = $(CGO); case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
-	GORACE="$${GORACE:-atexit_sleep_ms=0}"; export GORACE; $(GO) run .ci/gotest/main.go $$most -vet=off -p 2 -parallel 4 -tags lean -timeout 20m
+	GORACE="$${GORACE:-atexit_sleep_ms=0}"; export GORACE; $(GO) run .ci/gotest/main.go $$most -vet=off -p $(if $(RACE),2,3) -parallel 4 -tags lean -timeout 20m
 
 # One directory below cmd is one program.
 build: new-enough
@@ -70,13 +70,14 @@ prove:
 
 # Where all servers can be installed, a test that is skipped hides something:
 # more than SKIPS are a failure: none, or the stories of a step-ca that could not be
-# built. Tests wait more than they work: so four at a time, of two packages. While
-# servers are installed, vet compiles; the second call waits for the first, and says
-# what went wrong.
+# built. Tests wait more than they work: so four at a time, of three packages. The two that
+# take longest are first: all others are compiled and run beside them, and none is left to
+# run alone at the end. While servers are installed, vet compiles; the second call waits for
+# the first, and says what went wrong.
 test:
 	@GO='$(GO)' sh .ci/servers >/dev/null 2>&1 & $(MAKE) vet
 	@$(MAKE) servers
-	@$(RUN) $(RACE) ./... ./.ci/dist
+	@$(RUN) $(RACE) ./cmd/keypaird ./hooks/servers ./... ./.ci/dist
 
 # The servers that are tested against. Elsewhere than on Debian their tests say
 # that they are left out.
