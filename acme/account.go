@@ -13,7 +13,6 @@ import (
 	"keypaird/acme/accountfile"
 	"keypaird/acme/accountkey"
 	"keypaird/acme/refusal"
-	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
 
@@ -159,13 +158,10 @@ func (c *Client) find(ctx context.Context, key crypto.Signer) (legoacme.Extended
 // updateContact sends a changed address to the CA. A failure is only logged: no
 // certificate depends on it.
 func (c *Client) updateContact(ctx context.Context, key crypto.Signer, file accountfile.File) {
-	s, err := c.open(ctx, account{key, file.URL})
-	if err == nil {
-		s.transport.Label(file.URL, transport.ResourceAccount)
-		_, err = call(ctx, s, 1, func() (legoacme.Account, error) {
-			return s.core.Accounts.Update(file.URL, legoacme.Account{Contact: []string{"mailto:" + c.email}})
-		})
-	}
+	err := c.atAccount(ctx, account{key, file.URL}, 1, func(s *session) error {
+		_, err := s.core.Accounts.Update(file.URL, legoacme.Account{Contact: []string{"mailto:" + c.email}})
+		return err
+	})
 	if err == nil {
 		file.Email = c.email
 		err = c.files.Save(file)

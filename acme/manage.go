@@ -56,19 +56,15 @@ func (c *Client) revoke(ctx context.Context, leaf *x509.Certificate, key crypto.
 
 // Stored returns the account as it is on disk; known is false if there is none.
 func (c *Client) Stored() (file accountfile.File, key crypto.Signer, known bool, err error) {
-	file, known, err = c.files.Load()
-	if err == nil && known {
-		key, _, err = c.files.Key(context.Background(), known)
-	}
-	return file, key, known, err
+	return c.files.Stored()
 }
 
-// Register registers an account in place of one that was deactivated, or if there is
-// none. It returns the URL, and whether it is a new one.
+// Register registers an account in place of one that was deactivated or that the CA has
+// lost, or if there is none. It returns the URL, and whether it is a new one.
 func (c *Client) Register(ctx context.Context) (url string, made bool, err error) {
 	defer recoverTo(&err, c.log)
 	file, known, err := c.files.Load()
-	if err == nil && known && !file.Deactivated.IsZero() {
+	if err == nil && known && (!file.Deactivated.IsZero() || c.gone(ctx)) {
 		known, err = false, c.files.SetAside(time.Now())
 	}
 	if err != nil {
@@ -76,6 +72,17 @@ func (c *Client) Register(ctx context.Context) (url string, made bool, err error
 	}
 	url, err = c.Account(ctx)
 	return url, !known, err
+}
+
+// gone reports whether the CA has no such account, or not any more.
+func (c *Client) gone(ctx context.Context) bool {
+	a, err := c.account(ctx)
+	if err != nil {
+		return false
+	}
+	found, err := c.find(ctx, a.key)
+	p, refused := errors.AsType[*Problem](err)
+	return refused && p.Type == "accountDoesNotExist" || err == nil && found.Status == legoacme.StatusDeactivated
 }
 
 // Deactivate deactivates the account (section 7.3.6), for good. Its files stay.
@@ -88,12 +95,10 @@ func (c *Client) Deactivate(ctx context.Context) (url string, err error) {
 	case !known:
 		return "", c.files.Error("", errors.New("does not exist"), "there is nothing to deactivate")
 	}
-	s, err := c.session(ctx)
-	if err != nil {
-		return "", err
+	a, err := c.account(ctx)
+	if err == nil {
+		err = c.atAccount(ctx, a, tries, func(s *session) error { return s.core.Accounts.Deactivate(a.url) })
 	}
-	s.transport.Label(file.URL, transport.ResourceAccount)
-	_, err = call(ctx, s, tries, func() (struct{}, error) { return struct{}{}, s.core.Accounts.Deactivate(file.URL) })
 	if err != nil {
 		return file.URL, err
 	}
@@ -126,14 +131,12 @@ func (c *Client) Rollover(ctx context.Context, keyType string) (url string, err 
 	}
 	_, err = call(ctx, s, tries, func() (struct{}, error) { return struct{}{}, s.post(ctx, change, inner) })
 	if _, refused := errors.AsType[*Problem](err); refused { // perhaps since an earlier try, with no or another answer, was not
-		current, unknown := c.currentKey(ctx, url, s.account.key)
-		if unknown != nil {
+		switch current, unknown := c.currentKey(ctx, url, s.account.key); {
+		case unknown != nil:
 			return url, fmt.Errorf("asking which key the account has: %w", unknown)
-		}
-		if current != s.account.key {
+		case current != s.account.key:
 			return url, nil
-		}
-		if refusal.Unsupported(err) {
+		case refusal.Unsupported(err):
 			err = problem.Wrap(err, "keep the account's key, which is still used: the CA may not replace any")
 		}
 		return url, err
@@ -158,7 +161,7 @@ func (c *Client) currentKey(ctx context.Context, url string, key crypto.Signer) 
 	p, refused := errors.AsType[*Problem](err)
 	other := refused && p.Type == "accountDoesNotExist"
 	if refused && !other { // some CAs want an external account first
-		found.Location, err = url, c.query(ctx, account{next, url})
+		found.Location, err = url, c.atAccount(ctx, account{next, url}, tries, func(s *session) error { _, err := s.core.Accounts.Get(url); return err })
 		_, refused = errors.AsType[*Problem](err)
 		other = refused && final(err)
 	}
@@ -172,12 +175,12 @@ func (c *Client) currentKey(ctx context.Context, url string, key crypto.Signer) 
 	return nil, err
 }
 
-// query asks for the account, signed by its key as a knows it.
-func (c *Client) query(ctx context.Context, a account) error {
+// atAccount sends a request to the URL of an account, up to n times.
+func (c *Client) atAccount(ctx context.Context, a account, n int, request func(*session) error) error {
 	s, err := c.open(ctx, a)
 	if err == nil {
 		s.transport.Label(a.url, transport.ResourceAccount)
-		_, err = call(ctx, s, tries, func() (legoacme.Account, error) { return s.core.Accounts.Get(a.url) })
+		_, err = call(ctx, s, n, func() (struct{}, error) { return struct{}{}, request(s) })
 	}
 	return err
 }

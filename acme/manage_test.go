@@ -176,6 +176,37 @@ func TestDeactivate(t *testing.T) {
 	}
 }
 
+// A CA that was set up anew does not know the account: another one comes in its place, when
+// asked for.
+func TestRegisterLost(t *testing.T) {
+	g := newFixture(t, acmetest.Options{NonceReject: -1})
+	first, err := g.client(t).Account(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := keypair.NewKey(t.Context(), "ec256") // which the CA has never seen
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := keypair.MarshalKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(g.accountDir(), "key.pem"), data)
+	_, err = g.client(t).CheckAccount(t.Context())
+	wantError(t, err, "accountDoesNotExist", "if the CA has lost it: keypaird account register pebble")
+	second, made, err := g.client(t).Register(t.Context())
+	if err != nil || !made || second == first {
+		t.Errorf("Register = %s, %t, %v", second, made, err)
+	}
+	if old, _ := filepath.Glob(filepath.Join(g.accountDir(), "*.old-*")); len(old) != 2 {
+		t.Errorf("kept of the first: %q", old)
+	}
+	if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
+		t.Error(err)
+	}
+}
+
 // A certificate's own key revokes it without the account.
 func TestRevokeByKey(t *testing.T) {
 	var tr traffic

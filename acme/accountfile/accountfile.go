@@ -88,6 +88,15 @@ func (f Files) Key(ctx context.Context, known bool) (key crypto.Signer, made boo
 	return key, true, err
 }
 
+// Stored returns the account and its key; known is false if there is none.
+func (f Files) Stored() (file File, key crypto.Signer, known bool, err error) {
+	file, known, err = f.Load()
+	if err == nil && known {
+		key, _, err = f.Key(context.Background(), known)
+	}
+	return file, key, known, err
+}
+
 func (f Files) load(part string) (crypto.Signer, error) {
 	data, err := f.Store.Load(part)
 	if err != nil {

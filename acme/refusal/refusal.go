@@ -91,6 +91,8 @@ func (p *Problem) Remedy() string {
 		return "try again after " + p.RetryAt.UTC().Format(time.RFC3339) + ", or name a second CA in sign_with"
 	case p.Challenge == "" && p.Type == "unauthorized":
 		return "the CA does not allow the account this; if the CA has deactivated it, " + Anew
+	case p.Type == "accountDoesNotExist":
+		return "the CA does not know the account under accounts/ of the state directory: put back the right one or, if the CA has lost it: keypaird account register " + p.CA + " (CAA accounturi and dns-persist-01 records must then name the new account)"
 	case p.Type == BadAlgorithm && len(p.Algorithms) > 0:
 		return "the CA takes only the signatures " + textfmt.OneLine(strings.Join(p.Algorithms, " "), MaxDetail) + ", not that of the account's key; " + Anew
 	case p.Type == "" && slices.Contains(ofProxies, p.Status):
@@ -148,7 +150,6 @@ var ofProxies = []int{http.StatusForbidden, http.StatusProxyAuthRequired, http.S
 
 // remedies by problem type, RFC 8555 section 6.7 and the registry it opened.
 var remedies = map[string]string{
-	"accountDoesNotExist":     "the CA does not know the account under accounts/ of the state directory; put back the right one, or " + Anew,
 	"badCSR":                  "set key to a type the CA accepts, and see that it certifies all these names together",
 	"badNonce":                "the CA takes none of its own nonces back; try again later, or name a second CA in sign_with",
 	"badPublicKey":            "set key to a type the CA accepts",

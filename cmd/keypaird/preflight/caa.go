@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"keypaird/acme/authority"
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
 )
@@ -85,12 +84,11 @@ func (c *liveCheck) compareCAA(l *caaLookup, all []*caaLookup) []Finding {
 	return found
 }
 
-// readsCAA reports whether a CA reads CAA records: all public ones do. Private ones may
+// readsCAA reports whether a CA reads CAA records: all that are built in do. Private ones may
 // certify names in networks with resolvers that do not know the domains above.
 func (c *liveCheck) readsCAA(ca string) bool {
-	_, public := authority.BuiltIn(ca)
 	info, known := c.infos[ca]
-	return public || !known || len(info.Identities) > 0
+	return c.engine.Config.CA[ca].Directory == "" || !known || len(info.Identities) > 0
 }
 
 // methods returns the validation methods that a record at the owner has to allow for

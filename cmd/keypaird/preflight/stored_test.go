@@ -108,7 +108,8 @@ func TestRemedyOfMissingCommand(t *testing.T) {
 
 // A private CA that does not say that it reads CAA records may issue without them.
 func TestNoAnswerToCAA(t *testing.T) {
-	c := &liveCheck{infos: map[string]acme.Info{"private": {}, "own": {Identities: []string{"ca.test"}}, "letsencrypt": {}}}
+	cfg := &config.Config{CA: map[string]config.CA{"private": {Directory: "https://ca.internal/"}, "own": {Directory: "https://ca.test/"}, "away": {Directory: "https://ca.away/"}}}
+	c := &liveCheck{engine: &engine.Engine{Config: cfg}, infos: map[string]acme.Info{"private": {}, "own": {Identities: []string{"ca.test"}}, "letsencrypt": {}}}
 	for _, tt := range []struct {
 		cas  []string
 		want Result
