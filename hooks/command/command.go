@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -64,7 +65,11 @@ func (e *Error) Remedy() string {
 	if stopped(e.Output) {
 		return "the server does not run: start it, and see in its log why it ended, then: keypaird issue"
 	}
-	return cmp.Or(problem.Remedy(e.Err), "run the command by hand, fix what it complains about, then: keypaird issue")
+	remedy := "run the command by hand, fix what it complains about, then: keypaird issue"
+	if os.Getenv("INVOCATION_ID") != "" { // of a unit: systemd.exec(5)
+		remedy += "; if it does well by hand, the sandbox of keypaird's unit keeps it from something: allow that, by ReadWritePaths= say (systemctl edit keypaird)"
+	}
+	return cmp.Or(problem.Remedy(e.Err), remedy)
 }
 
 // Run runs the command and returns nil, or a *Error. If ctx ends, the command

@@ -52,6 +52,19 @@ func TestCommandFails(t *testing.T) {
 	}
 }
 
+// A command that does well by hand may not in the sandbox of a unit.
+func TestRemedyInAUnit(t *testing.T) {
+	t.Setenv("INVOCATION_ID", "0123")
+	failed := &Error{Program: "proftpd", Err: errors.New("exit status 1"), Output: "unable to open '/var/log/proftpd/controls.log'"}
+	if got := failed.Remedy(); !strings.HasPrefix(got, "run the command by hand, ") || !strings.Contains(got, "ReadWritePaths=") {
+		t.Errorf("remedy = %q", got)
+	}
+	failed.Output = "proftpd.service is not active, cannot reload."
+	if got := failed.Remedy(); strings.Contains(got, "sandbox") {
+		t.Errorf("remedy of a server that does not run = %q", got)
+	}
+}
+
 // gone reports whether a process has ended. One that nobody has waited for yet
 // counts as ended.
 func gone(pid int) bool {

@@ -52,7 +52,7 @@ dns = "nss"
 host_dns = "elsewhere"
 services = ["matrx", "irc", "xmpp", "xmpp"]
 components = ["192.0.2.1", "example.org", "a b", "ok.example.org"]
-deploy = ["ngnix", "exim", "nginx", "nginx"]
+deploy = ["ngnix", "qmail", "nginx", "nginx"]
 key = "rsa"
 sign_with = ["mine"]
 profile = "!"
@@ -79,7 +79,7 @@ provider = "rfc2136"`, `
 -> leave it out: it is certified already
 7: identity."example.org".deploy: there is no deployment "ngnix"
 -> did you mean "nginx"? (or add a table [deploy.NAME])
-7: identity."example.org".deploy: there is no deployment "exim"
+7: identity."example.org".deploy: there is no deployment "qmail"
 -> write one of: ` + strings.Join(preset.Names(), " ") + ` (or add a table [deploy.NAME])
 7: identity."example.org".deploy: "nginx" stands twice
 -> name it once
