@@ -39,8 +39,8 @@ func (g *generation) close(keep ...*page) {
 	}
 }
 
-// load reads the configuration and makes what it needs. Nothing is in use yet. A
-// page that is open at the same address is kept.
+// load reads the configuration and makes its engine. Nothing is in use yet. A page that is
+// open at the same address is kept.
 func (d *Daemon) load(ctx context.Context) (*generation, error) {
 	cfg, err := config.Load(d.options.Config)
 	if err != nil {
