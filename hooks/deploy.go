@@ -87,7 +87,7 @@ func (d *Deployment) newRun() *run {
 	return &run{Deployment: d, log: cmp.Or(d.Log, slog.New(slog.DiscardHandler)).With("deployment", d.Name)}
 }
 
-// run does the deployment.
+// run deploys changes, and rolls back if a step fails.
 func (d *Deployment) run(ctx context.Context, changes []renew.Change) *run {
 	r := d.newRun()
 	r.prepare(changes, time.Now())

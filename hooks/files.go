@@ -115,8 +115,7 @@ func (d *Deployment) password() (string, error) {
 	return pkcs12.Password(d.PasswordFile)
 }
 
-// over returns s with each file as it is to be when it takes the place of the one
-// of before.
+// over returns s with each file as it must be when it replaces the one of before.
 func (s state) over(before state, access func(f, before file) file) state {
 	files := make([]file, len(s.files))
 	for i, f := range s.files {

@@ -154,8 +154,8 @@ func socketFailed(ctx context.Context, socket string, err error) error {
 }
 
 // checkPeer returns an error unless the process at the socket may have the keys in files:
-// it is root's or ours, or it can read them anyway. Who can write the directory of the
-// socket does not matter then: packages give it to haproxy's user and group, and the
+// it is root's or ours, or it can read them anyway. It does not matter then which users can
+// write the directory of the socket: packages give it to haproxy's user and group, and the
 // socket that one of their members puts there is that member's.
 func (d *Deployment) checkPeer(conn *net.UnixConn, files []string) error {
 	if len(files) == 0 {

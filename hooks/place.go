@@ -16,7 +16,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// FileIDs identifies files. It has what is known of directories, for several calls at one time.
+// FileIDs identifies files. It caches the ids of directories for several calls.
 type FileIDs map[string]string
 
 // Of identifies the file that path names: by its directory, whatever links lead there, and

@@ -27,7 +27,7 @@ func (p *Pass) share(ctx context.Context, jobs []*job, errs *failures) {
 	})
 }
 
-// take stores what other machines have in place of what is stored.
+// take replaces the stored pair by the one that other machines have.
 func (p *Pass) take(ctx context.Context, j *job) (err error) {
 	defer p.recovered(&err, "cert", j.Name)
 	t, err := j.Sharing.Take(ctx, j.state)
@@ -66,7 +66,7 @@ func (p *Pass) take(ctx context.Context, j *job) (err error) {
 	return nil
 }
 
-// fits returns why what other machines have cannot replace what is stored, or nil. That
+// fits returns why the pair of other machines cannot replace the stored one, or nil. That
 // the key is the leaf's, and the chain in order, is known of every pair.
 func (j *job) fits(t *Taken, now time.Time) error {
 	if have := j.state.Record.Fleet.Serial; t.Serial < have {

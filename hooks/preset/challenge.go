@@ -2,6 +2,10 @@ package preset
 
 import "strings"
 
+// ChallengeAddress is the address at which keypaird listens behind a web server that has
+// port 80 and passes challenges on.
+const ChallengeAddress = "127.0.0.1:8402"
+
 // challenges are the lines by which a web server passes http-01 challenges on to ADDRESS,
 // or shows the directory WEBROOT in their place.
 var challenges = map[string][]string{

@@ -11,7 +11,7 @@ var chatServers = []row{
 		name:   "prosody",
 		verify: []string{"xmpp-client:127.0.0.1:5222", "xmpp-server:127.0.0.1:5269"},
 		chain:  "{etc}/prosody/certs/{name}.crt", key: "{etc}/prosody/certs/{name}.key", keyMode: 0o640, scans: 3,
-		group:  by[string]{"": "prosody", "openbsd": "_prosody"},
+		group:  bySystem[string]{"": "prosody", "openbsd": "_prosody"},
 		reload: service("reload", "prosody"), reloads: 2,
 		finds: `certificates = "certs"`,
 		setup: []string{`certificates = "certs"    -- the default: certificates are found by the names they are for`},
@@ -28,8 +28,8 @@ var chatServers = []row{
 		name:     "ejabberd",
 		verify:   []string{"xmpp-client:127.0.0.1:5222", "xmpp-server:127.0.0.1:5269"},
 		combined: "{etc}/ejabberd/{name}.pem", keyMode: 0o640, scans: 1,
-		group: by[string]{"": "ejabberd", "openbsd": "_ejabberd"},
-		reload: by[[]string]{
+		group: bySystem[string]{"": "ejabberd", "openbsd": "_ejabberd"},
+		reload: bySystem[[]string]{
 			"":      {"ejabberdctl", "reload_config"}, // FreeBSD's rc script restarts instead, OpenBSD's refuses
 			"linux": {"systemctl", "reload", "ejabberd"},
 		},
@@ -46,8 +46,8 @@ var chatServers = []row{
 		name:   "synapse",
 		verify: []string{"127.0.0.1:8448"},
 		chain:  "/etc/ssl/synapse/{name}.crt", key: "/etc/ssl/synapse/{name}.key", keyMode: 0o640, single: true,
-		group: by[string]{"": "synapse", "linux": "matrix-synapse", "openbsd": "_synapse"},
-		reload: by[[]string]{
+		group: bySystem[string]{"": "synapse", "linux": "matrix-synapse", "openbsd": "_synapse"},
+		reload: bySystem[[]string]{
 			"":        {"pkill", "-HUP", "-f", "synapse.app.homeserver"},
 			"linux":   {"systemctl", "reload", "matrix-synapse"},
 			"openbsd": {"rcctl", "reload", "synapse"},
@@ -62,7 +62,7 @@ var chatServers = []row{
 		name:   "dendrite",
 		verify: []string{"127.0.0.1:8448"},
 		chain:  "/etc/ssl/dendrite/{name}.crt", key: "/etc/ssl/dendrite/{name}.key", keyMode: 0o640, single: true,
-		group:  by[string]{"": "dendrite", "openbsd": "_dendrite"},
+		group:  bySystem[string]{"": "dendrite", "openbsd": "_dendrite"},
 		reload: service("restart", "dendrite"), patience: time.Minute,
 		setup: []string{"dendrite --tls-cert /etc/ssl/dendrite/NAME.crt --tls-key /etc/ssl/dendrite/NAME.key"},
 		notes: []string{
@@ -76,7 +76,7 @@ var chatServers = []row{
 		name:   "tuwunel",
 		verify: []string{"127.0.0.1:8448"},
 		chain:  "/etc/ssl/tuwunel/{name}.crt", key: "/etc/ssl/tuwunel/{name}.key", keyMode: 0o640, single: true,
-		group:  by[string]{"": "tuwunel", "openbsd": "_tuwunel"},
+		group:  bySystem[string]{"": "tuwunel", "openbsd": "_tuwunel"},
 		reload: service("restart", "tuwunel"), patience: time.Minute,
 		setup: []string{"[global.tls]", `certs = "/etc/ssl/tuwunel/NAME.crt"`, `key = "/etc/ssl/tuwunel/NAME.key"`},
 		notes: []string{

@@ -49,7 +49,7 @@ func (n Named) Has(path string) bool {
 	})
 }
 
-// resolved is path without symbolic links where it exists.
+// resolved returns path without symbolic links, where it exists.
 func resolved(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real

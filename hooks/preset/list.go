@@ -113,7 +113,7 @@ func (d Description) write(w io.Writer) {
 	}
 }
 
-// quoted is list as the configuration writes it.
+// quoted returns list as the configuration writes it.
 func quoted(list []string) []string {
 	out := make([]string, len(list))
 	for i, s := range list {

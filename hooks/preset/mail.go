@@ -52,8 +52,8 @@ var mailServers = []row{
 		name:   "exim",
 		verify: []string{"smtp:127.0.0.1:25"},
 		chain:  "/etc/ssl/exim/{name}.crt", key: "/etc/ssl/exim/{name}.key", keyMode: 0o640,
-		group:  by[string]{"": "mail", "linux": "Debian-exim", "openbsd": "_exim"},
-		reload: but(service("reload", "exim"), by[[]string]{"linux": {"systemctl", "reload", "exim4"}}),
+		group:  bySystem[string]{"": "mail", "linux": "Debian-exim", "openbsd": "_exim"},
+		reload: override(service("reload", "exim"), bySystem[[]string]{"linux": {"systemctl", "reload", "exim4"}}),
 		setup: []string{
 			"# on Debian, in exim4.conf.localmacros, or conf.d/main/000_local if it is split:",
 			"#   MAIN_TLS_ENABLE = true, and MAIN_TLS_CERTIFICATE and MAIN_TLS_PRIVATEKEY instead",
@@ -76,7 +76,7 @@ var mailServers = []row{
 		verify: []string{"smtp:127.0.0.1:25"},
 		chain:  "/etc/ssl/opensmtpd/{name}.crt", key: "/etc/ssl/opensmtpd/{name}.key", keyMode: 0o600,
 		check:  always("smtpd", "-n"),
-		reload: but(service("restart", "smtpd"), by[[]string]{"linux": {"systemctl", "restart", "opensmtpd"}}),
+		reload: override(service("restart", "smtpd"), bySystem[[]string]{"linux": {"systemctl", "restart", "opensmtpd"}}),
 		setup: []string{
 			`pki NAME cert "/etc/ssl/opensmtpd/NAME.crt"`,
 			`pki NAME key "/etc/ssl/opensmtpd/NAME.key"`,

@@ -62,26 +62,26 @@ func (s Server) Files() []string {
 type row struct {
 	name                 string
 	chain, key, combined string
-	group                by[string] // of the files; their owner is root; empty: group 0
+	group                bySystem[string] // of the files; their owner is root; empty: group 0
 	keyMode              fs.FileMode
-	check                by[[]string]
-	reload               by[[]string]
-	restart              by[[]string]
+	check                bySystem[[]string]
+	reload               bySystem[[]string]
+	restart              bySystem[[]string]
 	single               bool
 	scans, reloads       int
 	patience             time.Duration
 	setup, notes         []string
-	verify               []string   // endpoints at which it usually serves them
-	process              by[string] // name of its process, where it does not start without files; "": it does, or that is not known
-	root                 bool       // check and reload need root
-	finds                string     // see Finds
+	verify               []string         // endpoints at which it usually serves them
+	process              bySystem[string] // name of its process, where it does not start without files; "": it does, or that is not known
+	root                 bool             // check and reload need root
+	finds                string           // see Finds
 	effective            effective
 }
 
-// by is a value by GOOS; "" is the default.
-type by[T any] map[string]T
+// bySystem is a value by GOOS; "" is the default.
+type bySystem[T any] map[string]T
 
-func (b by[T]) on(goos string) T {
+func (b bySystem[T]) on(goos string) T {
 	if v, ok := b[goos]; ok {
 		return v
 	}
@@ -89,12 +89,12 @@ func (b by[T]) on(goos string) T {
 }
 
 // always returns the same command on every system.
-func always(argv ...string) by[[]string] { return by[[]string]{"": argv} }
+func always(argv ...string) bySystem[[]string] { return bySystem[[]string]{"": argv} }
 
 // service returns the command that has a system's service manager do verb with a
 // service. macOS has no such command: the operator must configure one.
-func service(verb, name string) by[[]string] {
-	return by[[]string]{
+func service(verb, name string) bySystem[[]string] {
+	return bySystem[[]string]{
 		"linux":   {"systemctl", verb, name},
 		"openbsd": {"rcctl", verb, name},
 		"freebsd": {"service", name, verb},
@@ -102,8 +102,8 @@ func service(verb, name string) by[[]string] {
 	}
 }
 
-// but is b with other commands on some systems.
-func but(b, others by[[]string]) by[[]string] {
+// override returns b with other commands on some systems.
+func override(b, others bySystem[[]string]) bySystem[[]string] {
 	for goos, argv := range others {
 		b[goos] = argv
 	}
@@ -113,7 +113,7 @@ func but(b, others by[[]string]) by[[]string] {
 // tables hold all servers.
 func tables() [][]row { return [][]row{webServers, chatServers, mailServers, voiceServers} }
 
-// servers is Servers for any system.
+// servers returns Servers for any system.
 func servers(goos string) []Server {
 	var list []Server
 	for _, r := range slices.Concat(tables()...) {
@@ -168,7 +168,7 @@ func (r *row) deployment(goos string) hooks.Deployment {
 	return d
 }
 
-// lines is list with places of the system in it.
+// lines returns list with the places of a system filled in.
 func (r *row) lines(list []string, goos string) []string {
 	var out []string
 	for _, s := range list {

@@ -6,8 +6,8 @@ var voiceServers = []row{
 		name:   "coturn",
 		verify: []string{"127.0.0.1:5349"},
 		chain:  "/etc/ssl/coturn/{name}.crt", key: "/etc/ssl/coturn/{name}.key", keyMode: 0o640, single: true,
-		group: by[string]{"": "turnserver", "openbsd": "_turnserver"},
-		reload: by[[]string]{
+		group: bySystem[string]{"": "turnserver", "openbsd": "_turnserver"},
+		reload: bySystem[[]string]{
 			"":      {"pkill", "-USR2", "-x", "turnserver"},
 			"linux": {"systemctl", "kill", "-s", "USR2", "coturn"},
 		},
@@ -23,8 +23,8 @@ var voiceServers = []row{
 		name:   "mumble",
 		verify: []string{"127.0.0.1:64738"},
 		chain:  "/etc/ssl/mumble/{name}.crt", key: "/etc/ssl/mumble/{name}.key", keyMode: 0o640, single: true,
-		group: by[string]{"": "murmur", "linux": "mumble-server", "openbsd": "_murmurd"},
-		reload: by[[]string]{
+		group: bySystem[string]{"": "murmur", "linux": "mumble-server", "openbsd": "_murmurd"},
+		reload: bySystem[[]string]{
 			"":        {"pkill", "-USR1", "-x", "murmurd"},
 			"linux":   {"systemctl", "kill", "-s", "USR1", "mumble-server"},
 			"openbsd": {"rcctl", "reload", "murmurd"},

@@ -7,7 +7,7 @@ var webServers = []row{
 		// relayd finds files by name and opens them as root. Regular files,
 		// not links into the store: links have been reported not to work.
 		name:   "relayd",
-		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "relayd"},
+		verify: []string{"127.0.0.1:443"}, process: bySystem[string]{"": "relayd"},
 		chain: "/etc/ssl/{name}.crt", key: "/etc/ssl/private/{name}.key", keyMode: 0o600,
 		check:   always("relayd", "-n"),
 		reload:  service("reload", "relayd"),
@@ -22,7 +22,7 @@ var webServers = []row{
 	},
 	{
 		name:   "httpd",
-		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "httpd"},
+		verify: []string{"127.0.0.1:443"}, process: bySystem[string]{"": "httpd"},
 		chain: "/etc/ssl/{name}.crt", key: "/etc/ssl/private/{name}.key", keyMode: 0o600,
 		check:   always("httpd", "-n"),
 		reload:  service("reload", "httpd"),
@@ -41,7 +41,7 @@ var webServers = []row{
 		// The master process reads the store as root, so there is nothing to
 		// write. It is its own messenger on every system.
 		name:   "nginx",
-		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "nginx"}, root: true,
+		verify: []string{"127.0.0.1:443"}, process: bySystem[string]{"": "nginx"}, root: true,
 		effective: nginxEffective,
 		check:     always("nginx", "-t"),
 		reload:    always("nginx", "-s", "reload"),
@@ -58,10 +58,10 @@ var webServers = []row{
 	},
 	{
 		name:   "haproxy",
-		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "haproxy"},
+		verify: []string{"127.0.0.1:443"}, process: bySystem[string]{"": "haproxy"},
 		effective: haproxyEffective,
 		combined:  "/etc/haproxy/certs/{name}.pem", keyMode: 0o600, scans: 1,
-		check: by[[]string]{
+		check: bySystem[[]string]{
 			"":        {"haproxy", "-c", "-f", "{etc}/haproxy/haproxy.cfg"},
 			"freebsd": {"haproxy", "-c", "-f", "{etc}/haproxy.conf"},
 			"netbsd":  {"haproxy", "-c", "-f", "{etc}/haproxy.cfg"},
@@ -79,15 +79,15 @@ var webServers = []row{
 	},
 	{
 		name:   "apache",
-		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "httpd", "linux": "apache2"}, root: true,
+		verify: []string{"127.0.0.1:443"}, process: bySystem[string]{"": "httpd", "linux": "apache2"}, root: true,
 		effective: apacheEffective,
-		check:     by[[]string]{"": {"apachectl", "configtest"}, "openbsd": {"apachectl2", "configtest"}},
-		reload: but(service("reload", "apache2"), by[[]string]{
+		check:     bySystem[[]string]{"": {"apachectl", "configtest"}, "openbsd": {"apachectl2", "configtest"}},
+		reload: override(service("reload", "apache2"), bySystem[[]string]{
 			"openbsd": {"apachectl2", "graceful"}, // its rc script has no reload
 			"freebsd": {"service", "apache24", "reload"},
 			"netbsd":  {"service", "apache", "reload"},
 		}),
-		restart: but(service("restart", "apache2"), by[[]string]{
+		restart: override(service("restart", "apache2"), bySystem[[]string]{
 			"freebsd": {"service", "apache24", "restart"},
 			"netbsd":  {"service", "apache", "restart"},
 		}),
@@ -109,11 +109,11 @@ var webServers = []row{
 		// configuration names, and those it creates are root's from then on.
 		// A reload is a transaction anyway.
 		name:   "caddy",
-		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "caddy"},
+		verify: []string{"127.0.0.1:443"}, process: bySystem[string]{"": "caddy"},
 		effective: caddyEffective,
 		chain:     "{etc}/caddy/{name}.crt", key: "{etc}/caddy/{name}.key", keyMode: 0o640,
-		group: by[string]{"": "caddy", "openbsd": "_caddy", "freebsd": "www"},
-		reload: by[[]string]{
+		group: bySystem[string]{"": "caddy", "openbsd": "_caddy", "freebsd": "www"},
+		reload: bySystem[[]string]{
 			"":        {"caddy", "reload", "--config", "{etc}/caddy/Caddyfile", "--force"},
 			"linux":   {"systemctl", "reload", "caddy"},
 			"openbsd": {"rcctl", "reload", "caddy"},
@@ -128,14 +128,14 @@ var webServers = []row{
 	},
 	{
 		name:   "lighttpd",
-		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "lighttpd"},
+		verify: []string{"127.0.0.1:443"}, process: bySystem[string]{"": "lighttpd"},
 		chain: "/etc/ssl/lighttpd/{name}.crt", key: "/etc/ssl/lighttpd/{name}.key", keyMode: 0o640,
-		group: by[string]{"": "www", "linux": "www-data", "openbsd": "_lighttpd", "netbsd": "lighttpd"},
-		check: by[[]string]{
+		group: bySystem[string]{"": "www", "linux": "www-data", "openbsd": "_lighttpd", "netbsd": "lighttpd"},
+		check: bySystem[[]string]{
 			"":        {"lighttpd", "-tt", "-f", "{etc}/lighttpd/lighttpd.conf"},
 			"openbsd": {"lighttpd", "-tt", "-f", "/etc/lighttpd.conf"},
 		},
-		reload:  but(service("restart", "lighttpd"), by[[]string]{"linux": {"systemctl", "reload", "lighttpd"}}),
+		reload:  override(service("restart", "lighttpd"), bySystem[[]string]{"linux": {"systemctl", "reload", "lighttpd"}}),
 		restart: service("restart", "lighttpd"),
 		setup: []string{
 			`# with mod_openssl, in the block of the socket, or of that name: $HTTP["host"] == "NAME"`,
@@ -152,10 +152,10 @@ var webServers = []row{
 	{
 		// Its parent reads the files as root.
 		name:   "hitch",
-		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "hitch"},
+		verify: []string{"127.0.0.1:443"}, process: bySystem[string]{"": "hitch"},
 		combined: "/etc/ssl/hitch/{name}.pem", keyMode: 0o600,
 		check:  always("hitch", "--test", "--config", "{etc}/hitch/hitch.conf"),
-		reload: but(service("reload", "hitch"), by[[]string]{"openbsd": {"pkill", "-HUP", "-o", "-x", "hitch"}}),
+		reload: override(service("reload", "hitch"), bySystem[[]string]{"openbsd": {"pkill", "-HUP", "-o", "-x", "hitch"}}),
 		setup:  []string{`pem-file = "/etc/ssl/hitch/NAME.pem"    # one line a target`},
 		notes: []string{
 			"Without SNI, or with an unknown name, the last pem-file is served.",

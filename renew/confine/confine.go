@@ -96,8 +96,8 @@ func (r *Rights) Confine() error {
 // refused is what Confine could not do.
 var refused []string
 
-// Missing returns what is not enforced: what this system does not have, and what Confine
-// could not do.
+// Missing lists the restrictions that are not enforced: those that this system lacks, and
+// those that Confine could not apply.
 func Missing() []string { return slices.Concat(launch.Missing(), refused) }
 
 // Covers reports whether this process, confined to r, has the rights that other describes.

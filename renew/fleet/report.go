@@ -121,7 +121,7 @@ func (f *Fleet) writeReport(ctx context.Context) (int, error) {
 	return len(r.Exceptions), f.setOwn(ctx, op, func(engine.Entry) bool { return true })
 }
 
-// report returns what this node has to report now, and whether it says something else than
+// report returns the current report of this node, and whether it says something else than
 // what the engine has. Only releases that this node may deploy are in it, and those that
 // the engine lost. f.mu is held.
 func (f *Fleet) report() (document.Report, bool) {
@@ -207,8 +207,8 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// status returns what is to be said of a target's release; nil: it is verified. f.mu is
-// held.
+// status returns the exception to report for a target's release; nil: it is verified. f.mu
+// is held.
 func (f *Fleet) status(target string, r *view.Release, written document.Report) *document.Exception {
 	result, known := f.results[target]
 	switch {

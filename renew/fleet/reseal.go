@@ -61,9 +61,9 @@ func (f *Fleet) resealAll(ctx context.Context) {
 // errSealed says that this node cannot open a pair.
 var errSealed = errors.New("a pair is sealed to other nodes")
 
-// Reseal seals what the engine has of a target's pairs and of its next key anew, if the
-// nodes that may have them, or their keys, changed since. It reports whether that was
-// needed. The release stays as it is, so that no node deploys anything.
+// Reseal seals the pairs of a target in the engine, and its next key, again if the nodes
+// that may have them, or their keys, changed since. It reports whether that was needed. The
+// release stays as it is, so that no node deploys anything.
 func (f *Fleet) Reseal(ctx context.Context, t *Term, target string) (bool, error) {
 	unlock, err := f.lock(ctx, target)
 	if err != nil {

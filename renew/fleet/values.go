@@ -17,8 +17,8 @@ func (f *Fleet) Op(key string, body any, secret []byte, to []string) (engine.Op,
 	return f.signer.Op(key, 0, body, secret, to)
 }
 
-// Open returns what is in an entry that one of the nodes by has signed, and the secret
-// sealed in it, nil if it has none:
+// Open returns the content of an entry that one of the nodes in by has signed, and the
+// secret sealed in it, nil if it has none:
 //
 //	order, secret, err := fleet.Open(f, entry, f.Order, document.Parse[document.Order])
 func Open[T any](f *Fleet, e engine.Entry, by []string, parse func([]byte) (T, error)) (body T, secret []byte, err error) {
@@ -29,7 +29,7 @@ func Open[T any](f *Fleet, e engine.Entry, by []string, parse func([]byte) (T, e
 	return body, secret, err
 }
 
-// SignedAt returns when an entry that one of the nodes by has signed says it was.
+// SignedAt returns the time at which one of the nodes in by has signed an entry.
 func SignedAt(f *Fleet, e engine.Entry, by []string) (time.Time, error) {
 	m, err := f.Members.Open(e.Value, f.ID, e.Key, by)
 	return m.At, err

@@ -44,7 +44,7 @@ func (s *stage) filter() error {
 // user and limits.
 func Means() string { return findMeans() }
 
-// Missing returns what this kernel does not enforce.
+// Missing lists the restrictions that this kernel does not enforce.
 func Missing() []string { return slices.Clone(findMissing()) }
 
 // A process that has confined itself cannot ask any more.

@@ -20,7 +20,7 @@ func (s *stage) exec() error {
 	return s.run()
 }
 
-// Missing returns what this system cannot enforce.
+// Missing lists the restrictions that this system cannot enforce.
 func Missing() []string { return missing }
 
 // Means returns what a child is confined by before it confines itself.

@@ -35,26 +35,26 @@ func startLocal(cmd *exec.Cmd, files []*os.File, group, strays bool) (*local, er
 	return &local{cmd, group, strays}, nil
 }
 
-func (h *local) pid() int { return h.cmd.Process.Pid }
+func (l *local) pid() int { return l.cmd.Process.Pid }
 
-func (h *local) wait() (syscall.WaitStatus, error) {
-	err := h.cmd.Wait()
-	if h.cmd.ProcessState == nil {
+func (l *local) wait() (syscall.WaitStatus, error) {
+	err := l.cmd.Wait()
+	if l.cmd.ProcessState == nil {
 		return 0, err
 	}
-	return h.cmd.ProcessState.Sys().(syscall.WaitStatus), nil
+	return l.cmd.ProcessState.Sys().(syscall.WaitStatus), nil
 }
 
-func (h *local) signal(sig syscall.Signal) {
-	pid := h.pid()
+func (l *local) signal(sig syscall.Signal) {
+	pid := l.pid()
 	var strays []int
-	if h.strays && sig == syscall.SIGKILL {
+	if l.strays && sig == syscall.SIGKILL {
 		strays = descendants(pid)
 	}
-	if h.group {
+	if l.group {
 		_ = syscall.Kill(-pid, sig)
 	}
-	_ = h.cmd.Process.Signal(sig)
+	_ = l.cmd.Process.Signal(sig)
 	for _, pid := range strays {
 		_ = syscall.Kill(pid, sig)
 	}
@@ -63,8 +63,8 @@ func (h *local) signal(sig syscall.Signal) {
 // endGroup may be called after the leader was waited for, and with it perhaps the last of
 // the group. Its number is free then, but is not reused within the few milliseconds
 // between two ticks.
-func (h *local) endGroup(grace time.Duration) {
-	group := -h.pid()
+func (l *local) endGroup(grace time.Duration) {
+	group := -l.pid()
 	_ = syscall.Kill(group, syscall.SIGTERM)
 	deadline := time.NewTimer(grace)
 	defer deadline.Stop()

@@ -164,7 +164,7 @@ func (r *run) allDeployed() []deployed {
 	return list
 }
 
-// dueProbes lists what is to be probed, first what waits longest. A manual pass probes all but
+// dueProbes lists the due probes, the longest overdue first. A manual pass probes all but
 // the targets for which it did something.
 func (r *run) dueProbes() []deployed {
 	now := r.now()
@@ -182,7 +182,7 @@ func (r *run) dueProbes() []deployed {
 	return list
 }
 
-// probeDue probes what is due, and records what it finds.
+// probeDue makes the due probes, and records their results.
 func (r *run) probeDue(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()

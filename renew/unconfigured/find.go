@@ -14,7 +14,7 @@ import (
 	"keypaird/renew/keypair/pkcs12"
 )
 
-// A Certificate is what is stored of a target that is no longer configured.
+// A Certificate is the stored certificate of a target that is no longer configured.
 type Certificate struct {
 	Name        string          // of the target
 	Version     keypair.Version // live, or the newest if none is; Pair is nil if none can be used
@@ -31,7 +31,7 @@ type Deployment struct {
 	Files []string // absolute
 }
 
-// Find returns what is stored of targets that are not among those configured,
+// Find returns the stored certificates of targets that are not among those configured,
 // sorted by name. Those that cannot be read are left out; the error says why.
 func Find(store *keypair.Store, configured []renew.Target) ([]Certificate, error) {
 	known := make(map[string]bool, len(configured))
@@ -72,7 +72,7 @@ func deployersOf(targets []renew.Target) (deployers map[string]renew.Deployer, o
 	return deployers, owned
 }
 
-// load reads what is stored. A version that cannot be used is none.
+// load reads the stored versions, except those that cannot be used.
 func load(store *keypair.Store, name string) (Certificate, error) {
 	c := Certificate{Name: name, store: store}
 	var err error

@@ -11,9 +11,9 @@ import (
 	"keypaird/renew/problem"
 )
 
-// Remove removes what is stored and, with files, the deployed files that still hold
-// the pair, first: as long as the pair is stored it can be called again. It returns
-// what it removed. The caller holds the state lock.
+// Remove removes the stored versions and, with files, the deployed files that still hold
+// the pair, first: as long as the pair is stored it can be called again. It returns the
+// paths that it removed. The caller holds the state lock.
 func (c Certificate) Remove(files bool) (removed []string, err error) {
 	if files {
 		for _, file := range c.Files() {

@@ -75,8 +75,8 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 		return yielded, false
 	}
 	d.passErr, d.attempts = nil, 0
-	parts := d.current.engine
-	defer parts.ClosePorts(true)
+	eng := d.current.engine
+	defer eng.ClosePorts(true)
 	stop := make(chan struct{})
 	yield := sync.OnceFunc(func() { close(stop) })
 	d.pass.Yield, d.notifier.Yield = stop, stop
@@ -85,7 +85,7 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	if d.hasPending() {
 		return yielded, false
 	}
-	targets, err := d.applyPassRequest(parts.Select(due))
+	targets, err := d.applyPassRequest(eng.Select(due))
 	if err != nil {
 		return renew.Report{Errs: []error{err}}, false
 	}
@@ -93,9 +93,9 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	var poll sync.WaitGroup
 	poll.Go(func() { again = yieldToWaiter(polling, lock, yield) })
 	began := time.Now()
-	defer parts.BeginPass(ctx)()
-	unconfigured := parts.Prepare(ctx, targets, &d.records)
-	d.pass.Beside = func() []renew.Target { return parts.Beside(targets) }
+	defer eng.BeginPass(ctx)()
+	unconfigured := eng.Prepare(ctx, targets, &d.records)
+	d.pass.Beside = func() []renew.Target { return eng.Beside(targets) }
 	r = reprobe.Run(ctx, d.pass, targets)
 	if d.notifier.Sender != nil && ctx.Err() == nil {
 		for _, c := range unconfigured {
@@ -108,7 +108,7 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	cancel()
 	poll.Wait()
 	if ctx.Err() != nil || interrupted(r) {
-		parts.CloseAccounts(ctx)
+		eng.CloseAccounts(ctx)
 	} else {
 		d.metrics.Passed(time.Since(began), len(r.Errs))
 	}
@@ -296,18 +296,18 @@ type passRequest struct {
 
 // issue makes a pass over targets, as keypaird issue does.
 func (d *Daemon) issue(ctx context.Context, targets []string, force, newKey bool) (status.Results, error) {
-	w := &passRequest{ctx: ctx, names: map[string]bool{}, force: force, newKey: newKey, report: make(chan renew.Report, 1)}
+	req := &passRequest{ctx: ctx, names: map[string]bool{}, force: force, newKey: newKey, report: make(chan renew.Report, 1)}
 	for _, name := range targets {
-		w.names[name] = true
+		req.names[name] = true
 	}
 	d.mu.Lock()
-	d.passRequests = append(d.passRequests, w)
+	d.passRequests = append(d.passRequests, req)
 	d.mu.Unlock()
 	d.request(targets)
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case r := <-w.report:
+	case r := <-req.report:
 		unknown := func(string) (time.Duration, bool) { return 0, false }
 		results := status.ResultsOf(r.Done, r.Errs, unknown)
 		for _, err := range r.Errs {
@@ -335,27 +335,27 @@ func (d *Daemon) nextPassRequest() *passRequest {
 // applyPassRequest prepares the next pass over targets for the request that it answers, if any.
 func (d *Daemon) applyPassRequest(targets []renew.Target) ([]renew.Target, error) {
 	d.pass.Mode = renew.Scheduled
-	w := d.answering
-	if w == nil {
+	req := d.answering
+	if req == nil {
 		return targets, nil
 	}
 	d.pass.Mode = renew.Manual
-	if w.force {
+	if req.force {
 		d.pass.Mode = renew.Force
 	}
-	if w.newKey {
-		return d.current.engine.WithNewKeys(targets, len(w.names) == 1)
+	if req.newKey {
+		return d.current.engine.WithNewKeys(targets, len(req.names) == 1)
 	}
 	return targets, nil
 }
 
 // answer sends the report of a pass to the caller who requested it.
-func (d *Daemon) answer(w *passRequest, r renew.Report) {
+func (d *Daemon) answer(req *passRequest, r renew.Report) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.passRequests = d.passRequests[1:] // w: others are only appended
+	d.passRequests = d.passRequests[1:] // req: others are only appended
 	if d.passErr != nil {
 		r.Errs = append(r.Errs, d.passErr)
 	}
-	w.report <- r
+	req.report <- r
 }

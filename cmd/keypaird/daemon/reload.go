@@ -39,8 +39,8 @@ func (g *generation) close(keep ...*page) {
 	}
 }
 
-// load reads the configuration and makes what it needs. Nothing is in use yet. A
-// page that is open at the same address is kept.
+// load reads the configuration and makes its engine. Nothing is in use yet. A page that is
+// open at the same address is kept.
 func (d *Daemon) load(ctx context.Context) (*generation, error) {
 	cfg, err := config.Load(d.options.Config)
 	if err != nil {
@@ -54,16 +54,16 @@ func (d *Daemon) load(ctx context.Context) (*generation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schedule: %w", err)
 	}
-	parts, err := d.newEngine(cfg)
+	eng, err := d.newEngine(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := parts.CAs(); err != nil {
-		parts.Close()
+	if _, err := eng.CAs(); err != nil {
+		eng.Close()
 		return nil, err
 	}
-	g := &generation{engine: parts, schedule: schedule, files: new(fileWatch)}
-	g.files.changed(parts.Targets) // before a pass imports them
+	g := &generation{engine: eng, schedule: schedule, files: new(fileWatch)}
+	g.files.changed(eng.Targets) // before a pass imports them
 	for _, old := range []*generation{d.pending, d.current} {
 		if old != nil && old.page != nil && old.page.addr == cfg.Status.Listen {
 			g.page = old.page
@@ -78,7 +78,7 @@ func (d *Daemon) load(ctx context.Context) (*generation, error) {
 	}
 	g.pageErr = d.pageError(cfg.Status.Listen, err)
 	if !d.pageCanWait(cfg, err) {
-		parts.Close()
+		eng.Close()
 		return nil, g.pageErr
 	}
 	return g, nil

@@ -31,7 +31,7 @@ func (e *Engine) exposure() exposure {
 	return exposure{e, e.stateOwner(), map[string][]exposed.Finding{}}
 }
 
-// of returns what is exposed of a target.
+// of returns the exposed files of a target.
 func (e exposure) of(t renew.Target) (list []status.Exposed) {
 	renewKey := "keypaird issue -new-key " + t.Name
 	if t.External() != nil {
@@ -90,7 +90,7 @@ func (e *Engine) logExposed(targets []renew.Target) {
 	}
 }
 
-// check returns what is found of files of the state directory.
+// check returns the findings about files of the state directory.
 func (e exposure) check(paths []string) (found []exposed.Finding) {
 	for _, path := range paths {
 		if f := exposed.Check(path, 0o600, e.owner); f.Kind != exposed.Not {
@@ -141,8 +141,8 @@ func namesIn(dir string) (names []string) {
 	return names
 }
 
-// report adds what was found to a list, if that is something. replace is what the operator
-// does because the key may be known to others.
+// report adds findings to a list, if there are any. replace is what the operator does
+// because the key may be known to others.
 func report(list []status.Exposed, found []exposed.Finding, replace string) []status.Exposed {
 	var all status.Exposed
 	for _, f := range found {

@@ -53,7 +53,8 @@ func (i *Import) Flags(f *flag.FlagSet) {
 	f.BoolVar(&i.JSON, "json", false, "print what was found and done as JSON")
 }
 
-// Run does it. load says how configurations are read.
+// Run makes the import and prints its report. load are the options for reading
+// configurations.
 func (i *Import) Run(ctx context.Context, load config.Options) error {
 	r, err := i.run(ctx, load)
 	if r != nil {
@@ -81,7 +82,7 @@ func (i *Import) plan(path string, getenv func(string) string) (*Plan, []Runner,
 	return p, runners, err
 }
 
-// run does it. With an error there may be a report, too.
+// run makes the import. With an error there may be a report, too.
 func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) {
 	path, err := filepath.Abs(cmp.Or(load.Path, load.Getenv(config.PathVariable), config.DefaultPath))
 	if err != nil {

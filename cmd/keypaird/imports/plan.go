@@ -283,9 +283,6 @@ func (p *Plan) setHTTP01() {
 	}
 }
 
-// passing is where keypaird listens behind the web server that has port 80.
-const passing = "127.0.0.1:8402"
-
 // setServers decides how names are validated for which the other client configures a
 // server. Unless there is another way already, that server passes challenges on.
 func (p *Plan) setServers(another bool) {
@@ -298,13 +295,13 @@ func (p *Plan) setServers(another bool) {
 		}
 		for _, server := range slices.Sorted(maps.Keys(names)) {
 			known := webServer(server)
-			lines, _ := preset.ChallengeFor(known, passing)
+			lines, _ := preset.ChallengeFor(known, preset.ChallengeAddress)
 			remedy := "have the server pass /.well-known/acme-challenge/ on (see examples), and set [http-01] listen; or set webroot"
 			switch {
 			case p.http01.Webroot != "":
 				remedy = "have " + cmp.Or(known, "the server") + " serve that directory for them as /.well-known/acme-challenge/, before the certificate is due"
 			case !another && len(lines) > 0:
-				p.http01.Listen = passing
+				p.http01.Listen = preset.ChallengeAddress
 				p.passing = append(p.passing, lines...)
 				if slices.Contains(p.passing[:len(p.passing)-len(lines)], lines[0]) {
 					p.passing = p.passing[:len(p.passing)-len(lines)]

@@ -11,6 +11,7 @@ import (
 	"keypaird/acme/authority"
 	"keypaird/acme/dns01/redact"
 	"keypaird/cmd/keypaird/config/tomltext"
+	"keypaird/hooks/preset"
 )
 
 // A writer collects the text of a configuration.
@@ -53,7 +54,7 @@ func (p *Plan) Text() string {
 	if p.http01.Webroot != "" || p.http01.Listen != "" {
 		w.line("\n[http-01]")
 		w.set("webroot", p.http01.Webroot)
-		if p.http01.Listen == passing {
+		if p.http01.Listen == preset.ChallengeAddress {
 			w.line("# The web server has port 80, and passes /.well-known/acme-challenge/ on.")
 		}
 		w.set("listen", p.http01.Listen)

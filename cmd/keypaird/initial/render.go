@@ -13,9 +13,6 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// challengeAddress is where a web server passes challenges on to.
-const challengeAddress = "127.0.0.1:8402"
-
 // render returns the text of the configuration.
 func (w *draft) render(ctx context.Context) string {
 	var b strings.Builder
@@ -41,14 +38,14 @@ func (w *draft) renderHTTP(b *strings.Builder) {
 		return
 	}
 	server := w.webServer()
-	if _, root := preset.ChallengeFor(server, challengeAddress); root != "" && exists(root) {
+	if _, root := preset.ChallengeFor(server, preset.ChallengeAddress); root != "" && exists(root) {
 		fmt.Fprintf(b, "\n# %s has port 80 and shows this directory as /.well-known/acme-challenge/.\n[http-01]\nwebroot = %s\n", server, tomltext.Quote(root))
 		return
 	}
 	if server == "" {
 		server = "the web server"
 	}
-	fmt.Fprintf(b, "\n# %s has port 80 and passes /.well-known/acme-challenge/ on.\n[http-01]\nlisten = %s\n", server, tomltext.Quote(challengeAddress))
+	fmt.Fprintf(b, "\n# %s has port 80 and passes /.well-known/acme-challenge/ on.\n[http-01]\nlisten = %s\n", server, tomltext.Quote(preset.ChallengeAddress))
 }
 
 func (w *draft) renderDNS(b *strings.Builder) {

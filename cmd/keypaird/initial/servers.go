@@ -18,10 +18,10 @@ func (w *draft) port80Step(s *steps) {
 		return
 	}
 	server := w.webServer()
-	lines, root := preset.ChallengeFor(server, challengeAddress)
+	lines, root := preset.ChallengeFor(server, preset.ChallengeAddress)
 	switch {
 	case len(lines) == 0:
-		s.step("Have the server on port 80 pass /.well-known/acme-challenge/ of %s on to http://%s.", w.host, challengeAddress)
+		s.step("Have the server on port 80 pass /.well-known/acme-challenge/ of %s on to http://%s.", w.host, preset.ChallengeAddress)
 		return
 	case root != "" && !exists(root):
 		s.step("%s passes nothing on. Make a directory for challenges, write webroot = %q instead of listen into [http-01], and add these lines:", server, root)
@@ -38,7 +38,7 @@ func (w *draft) passing(server string) []string {
 	if w.port80 != byProxy || server != w.webServer() || !slices.Contains(w.deploy, server) {
 		return nil
 	}
-	lines, root := preset.ChallengeFor(server, challengeAddress)
+	lines, root := preset.ChallengeFor(server, preset.ChallengeAddress)
 	if root != "" && !exists(root) {
 		return nil
 	}

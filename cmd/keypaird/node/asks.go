@@ -121,8 +121,7 @@ func (a *asks) take(ctx context.Context, t *fleet.Term, work *sync.WaitGroup, e 
 	}
 }
 
-// answer does what is asked for and writes the answer. If that fails, who sits next
-// answers.
+// answer carries out an ask and writes the answer. If that fails, who sits next answers.
 func (a *asks) answer(ctx context.Context, t *fleet.Term, key, by string, ask document.Ask) {
 	n := a.node
 	n.o.Log.Info("asked", "by", by, "for", ask.Do, "certs", len(ask.Targets), "node", ask.Node, "reason", ask.Reason)
@@ -153,7 +152,7 @@ func (a *asks) answer(ctx context.Context, t *fleet.Term, key, by string, ask do
 	delete(a.known, key)
 }
 
-// do does what is asked for.
+// do carries out an ask.
 func (a *asks) do(ctx context.Context, t *fleet.Term, ask document.Ask) ([]document.Outcome, error) {
 	if ask.Late(time.Now()) {
 		return nil, problem.Newf("set the clocks of both", "the clock of the node where this was asked differs from that of node %s by more than %v", a.node.Name(), document.AskFor)

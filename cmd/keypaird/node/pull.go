@@ -65,8 +65,8 @@ func (n *Node) cas() []string {
 	return slices.Compact(all)
 }
 
-// opened returns what is in a value that a node which may order has signed, and the secret
-// in it. One that is not as it should be is logged, and as if it were not there.
+// opened returns the content of a value that a node which may order has signed, and the
+// secret in it. One that is not as it should be is logged, and as if it were not there.
 func opened[T any](n *Node, e engine.Entry, parse func([]byte) (T, error)) (body T, secret []byte, ok bool) {
 	body, secret, err := fleet.Open(n.Fleet(), e, n.o.Fleet.Order, parse)
 	if err != nil {
@@ -189,9 +189,9 @@ func (n *Node) returnOrders(ctx context.Context, there map[string]bool) error {
 	return nil
 }
 
-// pullRecords takes over what was recorded of ordering since: failures, and when a CA
-// wants a certificate replaced. The record of a certificate that this node still has to
-// take comes with that.
+// pullRecords copies the newer records of ordering: failures, and when a CA wants a
+// certificate replaced. The record of a certificate that this node still has to take comes
+// with that.
 func (n *Node) pullRecords(ctx context.Context) error {
 	entries, err := n.read(ctx, document.KindRecord.Prefix())
 	if err != nil {

@@ -72,7 +72,7 @@ func (n *Node) release(target string) (document.Release, bool) {
 	return document.Release{}, false
 }
 
-// compare returns what this node does about the target, and the engine's release.
+// compare returns the step of this node for the target, and the engine's release.
 func (s sharing) compare(st renew.State) (fleet.Step, document.Release) {
 	r, _ := s.node.release(s.target)
 	local := s.local(st, r)
@@ -81,7 +81,8 @@ func (s sharing) compare(st renew.State) (fleet.Step, document.Release) {
 	return fleet.Compare(local, r), r
 }
 
-// local returns what this node has of the target, beside the engine's release.
+// local returns the facts of this node about the target, to compare with the engine's
+// release.
 func (s sharing) local(st renew.State, r document.Release) fleet.Local {
 	local := fleet.Local{Serial: st.Record.Fleet.Serial, Released: st.Record.Fleet.Fingerprint, Newest: st.Fingerprint}
 	if r.Fingerprint != "" {
@@ -328,7 +329,8 @@ func exception(st renew.State) *document.Exception {
 	return e
 }
 
-// commitRecord gives what is recorded of ordering to the nodes that may order, if it changed.
+// commitRecord writes the record of ordering to the engine, for the nodes that may order,
+// if it changed.
 func (n *Node) commitRecord(ctx context.Context, target string, st renew.State) error {
 	r, err := n.recordOf(target, st)
 	if err != nil {
@@ -357,7 +359,7 @@ type recordParts struct{ ordering, nextKey []byte }
 
 func (r recordParts) sum() string { return sumOf(r.ordering, r.nextKey) }
 
-// recordOf returns what is recorded of ordering, with the next key.
+// recordOf returns the record of ordering, with the next key.
 func (n *Node) recordOf(target string, st renew.State) (r recordParts, err error) {
 	if r.ordering, err = json.Marshal(st.Record.Ordering); err == nil {
 		r.nextKey, err = n.nextKey(target)

@@ -99,7 +99,7 @@ func (n *Node) publishToken(ctx context.Context, c acme.Challenge, commit func(c
 }
 
 // ServeTokens serves the tokens of other nodes until ctx ends, and fetches a token that a
-// CA asks for before it is here.
+// CA asks for before the engine has reported it.
 func (n *Node) ServeTokens(ctx context.Context, s *http01.Solver) {
 	s.Fetch = n.fetcher(ctx)
 	served := map[string]acme.Challenge{} // by key

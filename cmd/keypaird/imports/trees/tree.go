@@ -125,8 +125,8 @@ func (t *Tree) note(subject, remedy, format string, args ...any) {
 	}
 }
 
-// noteName is note for a name that text is about, which is put before it. Names with the
-// same text share a note.
+// noteName adds a note about a name, which is put before the text. Names with the same text
+// share a note.
 func (t *Tree) noteName(subject, name, remedy, text string) {
 	for i, n := range t.Notes {
 		if names, same := strings.CutSuffix(n.Text, ": "+text); same && n.Subject == subject && n.Remedy == remedy {
