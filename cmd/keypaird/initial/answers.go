@@ -1,12 +1,7 @@
 package initial
 
 import (
-	"cmp"
-	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,66 +76,6 @@ func (a *answers) single() string {
 		}
 	}
 	return ""
-}
-
-// restore sets the answers that cfg is made of, and reports whether init writes such a
-// configuration.
-func (w *draft) restore(ctx context.Context, cfg *config.Config) bool {
-	var account string
-	var http, dns []string
-	for domain, i := range cfg.Identity {
-		w.domain, w.host, w.services, w.components = domain, i.Host, i.Services, i.Components
-		account, w.deploy = i.DNS, i.Deploy
-		if len(cfg.Identity)+len(cfg.Cert) > 1 || i.HostDNS != "" {
-			return false
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(cfg.Cert)) {
-		c := cfg.Cert[name]
-		http, dns, w.tlsa = append(http, c.HTTP01...), append(append(dns, c.DNS01...), c.DNSPersist01...), append(w.tlsa, c.TLSA...)
-		w.deploy = list(words(append(w.deploy, c.Deploy...)))
-		if account = cmp.Or(c.DNS, account); len(c.DNSPersist01) > 0 {
-			account = persist
-		}
-	}
-	if len(cfg.Cert) > 0 {
-		if len(http) != 1 || len(cfg.Cert) > 2 {
-			return false
-		}
-		w.host, w.domain, w.components = http[0], http[0], dns
-		if len(dns) > 0 && strings.HasSuffix(w.host, "."+dns[0]) {
-			w.domain, w.components = dns[0], dns[1:]
-		}
-	}
-	w.port80 = byUs
-	if cfg.HTTP01.Listen == challengeAddress || cfg.HTTP01.Webroot != "" {
-		w.port80 = byProxy
-	}
-	w.restoreAccount(ctx, account, cfg.DNS[account])
-	unknown := func(name string) bool { _, ok := preset.Lookup(name); return !ok }
-	return w.host != "" && !slices.ContainsFunc(w.deploy, unknown)
-}
-
-// restoreAccount sets the DNS account, with the files that it still lacks. A key for updates
-// may be unknown to the name server.
-func (w *draft) restoreAccount(ctx context.Context, account string, d config.DNS) {
-	if w.provider = (provider{Code: account}); account != "" && account != persist {
-		var err error
-		if w.provider, err = describe(ctx, d.Provider); err != nil {
-			w.provider = provider{Code: d.Provider, Name: d.Provider}
-		}
-	}
-	copied, _, _ := bindCopy()
-	w.made = map[string]bool{copied: w.path == config.DefaultPath && exists(copied)}
-	for _, name := range slices.Sorted(maps.Keys(d.Env)) {
-		v := variable{name, d.Env[name]}
-		w.env = append(w.env, v)
-		info, err := os.Stat(v.value)
-		if strings.HasSuffix(name, "_FILE") && (err != nil || info.Size() == 0 || isTSIG(v)) {
-			w.missing = append(w.missing, v)
-			w.made[v.value] = !errors.Is(err, fs.ErrNotExist)
-		}
-	}
 }
 
 // rights returns what the account must be allowed to do, and lines for the DNS server,
