@@ -137,7 +137,7 @@ func (p *Pass) recordActivationFailure(j *job, err error) {
 		j.state.Record.SetDeployment(name, d)
 	}
 	if err := p.save(j); err != nil {
-		p.Log.Warn("failure not recorded", "cert", j.Name, "err", err)
+		p.Log.Warn("failure not recorded", "cert", j.Name, "err", err, "remedy", Remedy(err))
 	}
 }
 

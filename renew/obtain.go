@@ -278,7 +278,7 @@ func (p *Pass) recordFailure(ctx context.Context, j *job, issuer Issuer, err err
 	rec.SetFailedOrder(name, rec.Orders[name].Failed(err, p.now(), j.state.ends()))
 	rec.External.FailedMark = j.state.Mark
 	if rerr := p.save(j); rerr != nil {
-		p.Log.Warn("failure not recorded", "cert", j.Name, "err", rerr)
+		p.Log.Warn("failure not recorded", "cert", j.Name, "err", rerr, "remedy", Remedy(rerr))
 	}
 	return err
 }

@@ -62,6 +62,9 @@ var options = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`
 // there is not. Errors of package flag have no types.
 func (e *Env) mistake(err error) string {
 	name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if option, lacks := strings.CutPrefix(err.Error(), "flag needs an argument: "); lacks {
+		return "option " + option + " needs a value"
+	}
 	if !unknown {
 		return err.Error()
 	}

@@ -3,11 +3,15 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"keypaird/acme"
@@ -63,6 +67,18 @@ type Options struct {
 	Shared   Shared              // not in a dry run
 }
 
+// notOpened is the error for a state directory that cannot be opened.
+func notOpened(err error) error {
+	remedy := problem.Remedy(err)
+	switch {
+	case errors.Is(err, syscall.ENOTDIR):
+		remedy = "move that file out of the way, or name another directory as state in the configuration"
+	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+		remedy = "run this as root, or name a directory of this user as state in the configuration"
+	}
+	return problem.Wrap(fmt.Errorf("opening the state directory: %w", err), remedy)
+}
+
 // New makes an Engine. It touches nothing but the state directory. A CA client is
 // made when it is first used.
 func New(cfg *config.Config, o Options) (*Engine, error) {
@@ -71,11 +87,11 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 		return nil, fmt.Errorf("window: %w", err)
 	}
 	if err := durable.MakeDir(cfg.State); err != nil {
-		return nil, fmt.Errorf("opening the state directory: %w", err)
+		return nil, notOpened(err)
 	}
 	store, err := keypair.Open(cmp.Or(o.DryRun, cfg.State))
 	if err != nil {
-		return nil, fmt.Errorf("opening the state directory: %w", err)
+		return nil, notOpened(err)
 	}
 	e := &Engine{
 		Config: cfg, Store: store, Settings: map[string]config.Target{},

@@ -3,7 +3,15 @@ package engine
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/problem"
+	"keypaird/renew/testutil"
 )
 
 // A CA is asked once in a pass. Why it could not be is the error of one order, of the same
@@ -35,5 +43,17 @@ func TestOpening(t *testing.T) {
 	want("its order", o.failure(), nil)
 	if asked != 2 {
 		t.Errorf("asked %d times, want twice", asked)
+	}
+}
+
+// A state directory that cannot be opened is named, and another one can be chosen.
+func TestNotOpened(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	testutil.Must(t, os.WriteFile(file, nil, 0o600))
+	for _, state := range []string{file, filepath.Join(file, "state")} {
+		_, err := New(&config.Config{State: state}, Options{Log: slog.New(slog.DiscardHandler)})
+		if err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(problem.Remedy(err), "as state in the configuration") {
+			t.Errorf("%s: %v, remedy %q", state, err, problem.Remedy(err))
+		}
 	}
 }

@@ -163,7 +163,7 @@ func (w *draft) restore(ctx context.Context, cfg *config.Config) bool {
 		}
 	}
 	w.port80 = byUs
-	if cfg.HTTP01.Listen == challengeAddress || cfg.HTTP01.Webroot != "" {
+	if cfg.HTTP01.Listen == preset.ChallengeAddress || cfg.HTTP01.Webroot != "" {
 		w.port80 = byProxy
 	}
 	w.restoreAccount(ctx, account, cfg.DNS[account])
