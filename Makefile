@@ -70,14 +70,14 @@ prove:
 
 # Where all servers can be installed, a test that is skipped hides something:
 # more than SKIPS are a failure: none, or the stories of a step-ca that could not be
-# built. Tests wait more than they work: so four at a time, of three packages. The two that
+# built. Tests wait more than they work: so four at a time, of three packages. Those that
 # take longest are first: all others are compiled and run beside them, and none is left to
 # run alone at the end. While servers are installed, vet compiles; the second call waits for
 # the first, and says what went wrong.
 test:
 	@GO='$(GO)' sh .ci/servers >/dev/null 2>&1 & $(MAKE) vet
 	@$(MAKE) servers
-	@$(RUN) $(RACE) ./cmd/keypaird ./hooks/servers ./... ./.ci/dist
+	@$(RUN) $(RACE) ./cmd/keypaird ./hooks/servers ./renew/years ./renew/status ./... ./.ci/dist
 
 # The servers that are tested against. Elsewhere than on Debian their tests say
 # that they are left out.
