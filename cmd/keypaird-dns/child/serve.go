@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"keypaird/acme/dns01/need"
 	"net"
 	"os"
 	"slices"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/go-acme/lego/v4/challenge"
 
+	"keypaird/acme/dns01/need"
 	"keypaird/renew/launch"
 	"keypaird/renew/problem"
 )
