@@ -2,11 +2,12 @@ package hooks
 
 import (
 	"fmt"
-	"keypaird/renew"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"keypaird/renew"
 )
 
 // BenchmarkDeploy is the cost of files and commands, without a server: key and

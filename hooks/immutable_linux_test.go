@@ -1,9 +1,10 @@
 package hooks
 
 import (
-	"keypaird/renew"
 	"os"
 	"testing"
+
+	"keypaird/renew"
 
 	"golang.org/x/sys/unix"
 )

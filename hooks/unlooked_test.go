@@ -1,10 +1,11 @@
 package hooks
 
 import (
-	"keypaird/renew"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"keypaird/renew"
 )
 
 // A deployment that is looked at nowhere is reloaded, though its files are there

@@ -3,7 +3,6 @@ package renew
 import (
 	"errors"
 	"fmt"
-	"keypaird/renew/rollover"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -11,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"keypaird/renew/rollover"
 )
 
 // logger writes to a log that was empty.

@@ -1,10 +1,11 @@
 package renew
 
 import (
-	"keypaird/renew/rollover"
-	"keypaird/renew/tlsa"
 	"testing"
 	"time"
+
+	"keypaird/renew/rollover"
+	"keypaird/renew/tlsa"
 )
 
 const mx, mx2 = "_25._tcp.mx1.example.org", "_25._tcp.mx2.example.org"

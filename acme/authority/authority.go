@@ -7,12 +7,13 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
-	"keypaird/renew/durable"
-	"keypaird/renew/problem"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
+
+	"keypaird/renew/durable"
+	"keypaird/renew/problem"
 )
 
 // A CA is a certificate authority that speaks RFC 8555.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+
 	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/output"
 )

@@ -1,8 +1,9 @@
 package verify
 
 import (
-	"keypaird/renew/seen"
 	"testing"
+
+	"keypaird/renew/seen"
 )
 
 // An endpoint need not serve every name, but one of each target that it served before.

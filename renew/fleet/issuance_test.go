@@ -1,10 +1,11 @@
 package fleet
 
 import (
-	"keypaird/renew/testutil"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"keypaird/renew/testutil"
 )
 
 // issue lets four hours pass with a fault every minute, and returns how many certificates

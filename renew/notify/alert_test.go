@@ -4,12 +4,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
-	"keypaird/renew"
-	"keypaird/renew/backoff"
-	"keypaird/renew/renewtest"
 	"strings"
 	"testing"
 	"time"
+
+	"keypaird/renew"
+	"keypaird/renew/backoff"
+	"keypaird/renew/renewtest"
 )
 
 func TestNotice(t *testing.T) {

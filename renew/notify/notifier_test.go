@@ -5,16 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"keypaird/renew"
-	"keypaird/renew/backoff"
-	"keypaird/renew/keypair/pairtest"
-	"keypaird/renew/renewtest"
 	"log/slog"
 	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"keypaird/renew"
+	"keypaird/renew/backoff"
+	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/renewtest"
 )
 
 // Targets that fail at one step share a notice, daily, and one of recovery; a

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"keypaird/renew/textfmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -13,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"keypaird/renew/textfmt"
 )
 
 // A Front serves the pages of a [Server] over HTTP. It reads nothing, knows no target,

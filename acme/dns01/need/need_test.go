@@ -1,13 +1,14 @@
 package need
 
 import (
-	"keypaird/renew/launch"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"keypaird/renew/launch"
 )
 
 func TestKeep(t *testing.T) {

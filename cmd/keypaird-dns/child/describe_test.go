@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"keypaird/acme/dns01/need"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+
+	"keypaird/acme/dns01/need"
 
 	"github.com/go-acme/lego/v4/challenge"
 

@@ -6,11 +6,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"keypaird/acme/dns01/need"
 	"net"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"keypaird/acme/dns01/need"
 
 	"github.com/go-acme/lego/v4/challenge"
 	legolog "github.com/go-acme/lego/v4/log"

@@ -5,15 +5,16 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"keypaird/cmd/keypaird/output"
-	"keypaird/cmd/keypaird/progress"
-	"keypaird/renew"
-	"keypaird/renew/textfmt"
 	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"keypaird/cmd/keypaird/output"
+	"keypaird/cmd/keypaird/progress"
+	"keypaird/renew"
+	"keypaird/renew/textfmt"
 )
 
 // An Env contains the streams, flags and options of a command.

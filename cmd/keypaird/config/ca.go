@@ -3,10 +3,11 @@ package config
 import (
 	"cmp"
 	"fmt"
-	files "keypaird/cmd/keypaird/config/file"
 	"maps"
 	"slices"
 	"strings"
+
+	files "keypaird/cmd/keypaird/config/file"
 
 	"keypaird/acme/authority"
 	"keypaird/renew/problem"

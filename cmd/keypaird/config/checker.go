@@ -1,10 +1,11 @@
 package config
 
 import (
-	files "keypaird/cmd/keypaird/config/file"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	files "keypaird/cmd/keypaird/config/file"
 
 	"keypaird/hooks"
 	"keypaird/renew/keypair"

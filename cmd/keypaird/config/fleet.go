@@ -3,12 +3,13 @@ package config
 import (
 	"cmp"
 	"crypto/tls"
-	files "keypaird/cmd/keypaird/config/file"
-	"keypaird/cmd/keypaird/config/hostname"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
+
+	files "keypaird/cmd/keypaird/config/file"
+	"keypaird/cmd/keypaird/config/hostname"
 
 	"github.com/BurntSushi/toml"
 

@@ -6,8 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
-	"keypaird/acme/authority"
-	"keypaird/renew/keypair/pairtest"
 	"maps"
 	"math/big"
 	"os"
@@ -18,6 +16,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keypaird/acme/authority"
+	"keypaird/renew/keypair/pairtest"
 )
 
 // sample is the configuration of the design, with everything that there is.

@@ -2,13 +2,14 @@ package config
 
 import (
 	"encoding/json"
-	files "keypaird/cmd/keypaird/config/file"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	files "keypaird/cmd/keypaird/config/file"
 
 	"keypaird/acme/dns01/redact"
 )

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	files "keypaird/cmd/keypaird/config/file"
 	"log/slog"
+
+	files "keypaird/cmd/keypaird/config/file"
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/fleet/engine"

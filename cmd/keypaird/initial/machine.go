@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	configfile "keypaird/cmd/keypaird/config/file"
 	"net"
 	"os"
 	"os/user"
@@ -18,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	configfile "keypaird/cmd/keypaird/config/file"
 
 	"keypaird/hooks"
 	"keypaird/hooks/command"

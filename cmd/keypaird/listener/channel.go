@@ -5,11 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"keypaird/renew/process"
 	"net"
 	"os"
 	"syscall"
 	"time"
+
+	"keypaird/renew/process"
 
 	"golang.org/x/sys/unix"
 )

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	files "keypaird/cmd/keypaird/config/file"
 	"os"
 	"slices"
 	"time"
+
+	files "keypaird/cmd/keypaird/config/file"
 
 	"keypaird/cmd/keypaird-names/message"
 	"keypaird/renew/launch"

@@ -4,10 +4,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	files "keypaird/cmd/keypaird/config/file"
 	"os"
 	"slices"
 	"strings"
+
+	files "keypaird/cmd/keypaird/config/file"
 
 	"keypaird/cmd/keypaird-names/message"
 	"keypaird/cmd/keypaird/cli"
