@@ -78,6 +78,9 @@ func (e event) String() string {
 	return s + "\n"
 }
 
+// earlierKinds are the kinds in files of earlier versions.
+var earlierKinds = map[string]Kind{"order": NewOrder, "cert": Finalize}
+
 // parseEvent reads a line. Damaged lines are skipped.
 func parseEvent(line string) (e event, ok bool) {
 	fields := strings.Fields(line)
@@ -92,7 +95,7 @@ func parseEvent(line string) (e event, ok bool) {
 	if err != nil || len(set) != len(e.names) {
 		return e, false
 	}
-	e.at, e.kind, e.names = at.UTC(), Kind(fields[1]), nameSet(set)
+	e.at, e.kind, e.names = at.UTC(), cmp.Or(earlierKinds[fields[1]], Kind(fields[1])), nameSet(set)
 	if len(fields) == 4 {
 		if e.order, err = strconv.ParseUint(fields[3], 16, 64); err != nil {
 			return e, false

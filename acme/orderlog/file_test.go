@@ -48,6 +48,31 @@ func TestDamagedLines(t *testing.T) {
 	}
 }
 
+// What an earlier version noted, under other names of the two kinds, still counts, also
+// after a rewrite.
+func TestEarlierKinds(t *testing.T) {
+	text, err := os.ReadFile("testdata/earlier.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := New(Options{CA: "ca", Dir: t.TempDir(), MaxOrders: 2, Clock: func() time.Time {
+		return time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	}})
+	if err := os.WriteFile(b.path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := Request{Names: []string{"a.example.org"}}
+	if err := b.Reserve(t.Context(), Finalize, again); err == nil || !strings.Contains(err.Error(), "2 certificates for exactly these names in the last 24 hours") {
+		t.Errorf("a third certificate: %v", err)
+	}
+	if err := b.Reserve(t.Context(), NewOrder, Request{Names: []string{"b.example.org"}}); err == nil || !strings.Contains(err.Error(), "2 orders in the last 3 hours") {
+		t.Errorf("a third order: %v", err)
+	}
+	if lines := string(b.events.lines()); strings.Count(lines, " newOrder ") != 2 || strings.Count(lines, " finalize ") != 2 {
+		t.Errorf("rewritten:\n%s", lines)
+	}
+}
+
 // The file does not grow without bound, and only old events are dropped.
 func TestRewrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
