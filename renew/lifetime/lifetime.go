@@ -31,7 +31,7 @@ func Overdue(leaf *x509.Certificate, due time.Time) time.Time {
 }
 
 // longNotice is how long before its end an external certificate is overdue at the
-// earliest: the usual time to purchase another.
+// earliest: the usual time to get another.
 const longNotice = 30 * 24 * time.Hour
 
 // ExternalOverdue returns when an external certificate is overdue: only its end is known.

@@ -8,7 +8,7 @@ import (
 )
 
 // NextKeyFile holds the key of the certificate after the newest, in PEM. It is
-// written before its record is announced. It may be the newest version's
+// written before its record is shown. It may be the newest version's
 // own when the process was killed before it made another.
 const NextKeyFile = "nextkey.pem"
 

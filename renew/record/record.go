@@ -116,11 +116,16 @@ func Load(s *keypair.Store, name string) (Record, error) {
 }
 
 // Parse returns the record in a file; an empty one if it is damaged.
-func Parse(data []byte) (r Record) {
-	if json.Unmarshal(data, &r) != nil {
+func Parse(data []byte) Record {
+	var read struct {
+		Record
+		earlier
+	}
+	if json.Unmarshal(data, &read) != nil {
 		return Record{}
 	}
-	return r
+	read.rename(&read.Record)
+	return read.Record
 }
 
 // save writes the record. A power failure may restore the one before: it costs

@@ -1,9 +1,12 @@
 package record
 
 import (
+	"bytes"
 	"encoding/json"
+	"os"
 	"reflect"
 	"testing"
+	"time"
 )
 
 // fill sets a value, whatever is in it, to something that is not zero.
@@ -57,5 +60,53 @@ func TestHalves(t *testing.T) {
 	}
 	if data, err := json.Marshal(Record{}); err != nil || string(data) != "{}" {
 		t.Errorf("an empty record: %s, %v", data, err)
+	}
+}
+
+// sample returns the record of a file that an earlier version wrote, and its text.
+func sample(t *testing.T, file string) (Record, []byte) {
+	t.Helper()
+	data, err := os.ReadFile("testdata/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Parse(data), data
+}
+
+// Nothing of an earlier version's record is lost: a version that renames a key forgets
+// backoff, notices and what was deployed.
+func TestSamples(t *testing.T) {
+	for _, file := range []string{"external.json", "failing.json", "order.json", "served.json", "tlsa.json"} {
+		r, want := sample(t, file)
+		data, err := json.MarshalIndent(r, "", "\t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(append(data, '\n'), want) {
+			t.Errorf("%s is read, and written again, as\n%s", file, data)
+		}
+	}
+}
+
+// Keys that were renamed are read: a notice that was sent is not sent again, and what was
+// seen of TLSA records counts.
+func TestEarlierKeys(t *testing.T) {
+	told, _ := sample(t, "told.json")
+	if want := time.Date(2026, 11, 30, 9, 59, 11, 0, time.UTC); !told.Notified.Failing.Equal(want) {
+		t.Errorf("notified: %v, want %v", told.Notified.Failing, want)
+	}
+	if a := told.Deployments["broken"].Attempt; a.Failures != 3 || a.Next.IsZero() {
+		t.Errorf("backoff: %+v", a)
+	}
+	dane, _ := sample(t, "dane.json")
+	keys, at := dane.TLSA, time.Date(2026, 11, 30, 10, 6, 29, 0, time.UTC)
+	if keys.Used != "3 1 1 1a1dbd1f11ebbef117c11c9b2057702c925b13254ae36066c4b9ce012ccd11a2" || keys.Next != "3 1 1 c158cb52003ef102dd3115c97940df26dbd57df494d291e30a5cf689a4cd3a5b" {
+		t.Errorf("keys: %s and %s", keys.Used, keys.Next)
+	}
+	if o := keys.Names["_25._tcp.mail.example.org"]; !keys.Made.Equal(at) || !o.Since.Equal(at) || o.TTL != time.Minute || keys.QueryAt.IsZero() {
+		t.Errorf("made %v, query at %v, observed %+v", keys.Made, keys.QueryAt, o)
+	}
+	if r := Parse([]byte(`{"notified": {"failing": "2026-01-02T00:00:00Z"}, "told": {"failing": "2026-01-01T00:00:00Z"}}`)); r.Notified.Failing.Day() != 2 {
+		t.Errorf("both keys: %+v", r.Notified)
 	}
 }
