@@ -76,6 +76,8 @@ func (m *member) DeployHold(_ time.Time, s State) Limit {
 func (m *member) Lacks(State) bool { return m.fleet.have == nil }
 
 func (m *member) Publish(_ context.Context, s State, p *keypair.Pair) (uint64, error) {
+	m.fleet.mu.Lock() // several targets of a test may have one machine
+	defer m.fleet.mu.Unlock()
 	if m.fleet.down != nil {
 		return 0, m.fleet.down
 	}

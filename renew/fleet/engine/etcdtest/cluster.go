@@ -1,6 +1,7 @@
 package etcdtest
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -197,8 +198,20 @@ func (m *Member) start(etcd, state string, flags ...string) {
 	r.Close()
 }
 
-// Freeze stops a member, without notice to its peers and clients.
-func (m *Member) Freeze() { _ = m.cmd.Process.Signal(syscall.SIGSTOP) }
+// Freeze stops a member, without notice to its peers and clients. A thread that runs
+// may answer once more before it stops, so each is waited for.
+func (m *Member) Freeze() {
+	_ = m.cmd.Process.Signal(syscall.SIGSTOP)
+	testutil.Eventually(m.cluster.t, "a frozen member", func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", m.cmd.Process.Pid))
+		for _, stat := range threads {
+			if text, err := os.ReadFile(stat); err == nil && !bytes.Contains(text, []byte(") T ")) {
+				return false
+			}
+		}
+		return true
+	})
+}
 
 // Thaw lets a frozen member go on.
 func (m *Member) Thaw() { _ = m.cmd.Process.Signal(syscall.SIGCONT) }
