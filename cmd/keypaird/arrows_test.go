@@ -102,7 +102,7 @@ var arrows = map[string][]string{
 	"renew/fleet/wave":               {"renew/fleet/document", "renew/problem"},
 	"renew/fleet/wire":               {"renew/fleet/engine"},
 	"renew/issuer":                   {"renew/keypair", "renew/renewalinfo"},
-	"renew/keypair":                  {"renew/durable", "renew/problem"},
+	"renew/keypair":                  {"renew/durable", "renew/exposed", "renew/problem"},
 	"renew/keypair/pairtest":         {"renew/keypair"},
 	"renew/keypair/pkcs12":           {"renew/durable", "renew/keypair", "renew/problem"},
 	"renew/launch":                   {"renew/launch/syscalls", "renew/process"},

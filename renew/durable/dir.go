@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 var errNotDir = errors.New("is not a directory")
@@ -174,31 +175,37 @@ func (d *Dir) Names() ([]string, error) {
 
 // Read returns the content of a regular file of at most limit bytes.
 func (d *Dir) Read(name string, limit int) ([]byte, error) {
+	data, _, err := d.ReadInfo(name, limit)
+	return data, err
+}
+
+// ReadInfo is Read and Lstat.
+func (d *Dir) ReadInfo(name string, limit int) ([]byte, fs.FileInfo, error) {
 	info, err := d.Lstat(name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &BrokenError{d.At(name), ErrNotRegular}
+		return nil, nil, &BrokenError{d.At(name), ErrNotRegular}
 	}
 	if info.Size() > int64(limit) {
-		return nil, &BrokenError{d.At(name), tooLarge(limit)}
+		return nil, nil, &BrokenError{d.At(name), tooLarge(limit)}
 	}
 	file, err := d.openFile(name)
 	if err != nil {
-		return nil, readError(d.At(name), "reading", err)
+		return nil, nil, readError(d.At(name), "reading", err)
 	}
 	defer file.Close()
 	size := int(info.Size())
 	buf := make([]byte, size+1)
 	n, err := io.ReadAtLeast(file, buf, size)
 	if err != nil {
-		return nil, readError(d.At(name), "reading", err)
+		return nil, nil, readError(d.At(name), "reading", err)
 	}
 	if n > size {
-		return nil, fmt.Errorf("reading %s: it grew meanwhile", d.At(name))
+		return nil, nil, fmt.Errorf("reading %s: it grew meanwhile", d.At(name))
 	}
-	return buf[:n], nil
+	return buf[:n], info, nil
 }
 
 // Mkdir makes the directory name, of mode 0700 whatever the umask, if it is
@@ -264,6 +271,9 @@ type File struct {
 	Name string
 	Data []byte
 }
+
+// SetTime sets when a regular file was last written.
+func (d *Dir) SetTime(name string, at time.Time) error { return d.root.Chtimes(name, at, at) }
 
 // Symlink makes a symbolic link.
 func (d *Dir) Symlink(target, name string) error {

@@ -8,36 +8,44 @@ import (
 	"keypaird/renew/durable"
 )
 
+// A storedLeaf is the leaf of a version.
+type storedLeaf struct {
+	*x509.Certificate
+	fingerprint string
+	intact      bool // the files of the version look as they were written
+}
+
 // leaf reads the leaf of version id and sees that the rest of it is there.
-func (d nameDir) leaf(id string) (leaf *x509.Certificate, fp string, err error) {
+func (d nameDir) leaf(id string) (storedLeaf, error) {
 	v, err := d.version(id)
 	if err != nil {
-		return nil, "", err
+		return storedLeaf{}, err
 	}
 	defer v.Close()
-	chain, err := readPart(v, fullChainFile, maxChainBytes)
+	chain, full, err := v.ReadInfo(fullChainFile, maxChainBytes)
 	if err != nil {
-		return nil, "", err
+		return storedLeaf{}, broken(v, fullChainFile, err)
 	}
 	spans, err := certificateSpans(chain)
+	var leaf *x509.Certificate
 	if err == nil {
 		leaf, err = parseCertificate(spans[0])
 	}
 	if err != nil {
-		return nil, "", &durable.BrokenError{Path: v.At(fullChainFile), Err: err}
+		return storedLeaf{}, &durable.BrokenError{Path: v.At(fullChainFile), Err: err}
 	}
 	info, err := v.Lstat(keyFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, "", &durable.BrokenError{Path: v.At(keyFile), Err: errMissing}
+		return storedLeaf{}, &durable.BrokenError{Path: v.At(keyFile), Err: errMissing}
 	case err != nil:
-		return nil, "", err
+		return storedLeaf{}, err
 	case !info.Mode().IsRegular():
-		return nil, "", &durable.BrokenError{Path: v.At(keyFile), Err: durable.ErrNotRegular}
+		return storedLeaf{}, &durable.BrokenError{Path: v.At(keyFile), Err: durable.ErrNotRegular}
 	case info.Size() == 0:
-		return nil, "", &durable.BrokenError{Path: v.At(keyFile), Err: errors.New("is empty")}
+		return storedLeaf{}, &durable.BrokenError{Path: v.At(keyFile), Err: errors.New("is empty")}
 	}
-	return leaf, fingerprint(leaf), nil
+	return storedLeaf{leaf, fingerprint(leaf), intact(v, full, info, int64(len(spans[0])))}, nil
 }
 
 // version opens the directory of version id.

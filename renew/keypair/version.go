@@ -1,7 +1,7 @@
 package keypair
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -30,6 +30,9 @@ type Version struct {
 const (
 	fullChainFile = "fullchain.pem"
 	keyFile       = "privkey.pem"
+	certFile      = "cert.pem"
+	chainFile     = "chain.pem"
+	combinedFile  = "combined.pem"
 )
 
 // files are the files of a version, the two that the others follow from first.
@@ -37,9 +40,9 @@ func (p *Pair) files() []durable.File {
 	return []durable.File{
 		{Name: fullChainFile, Data: p.FullChain()},
 		{Name: keyFile, Data: p.Key()},
-		{Name: "cert.pem", Data: p.Cert()},
-		{Name: "chain.pem", Data: p.ChainPEM()},
-		{Name: "combined.pem", Data: p.Combined()},
+		{Name: certFile, Data: p.Cert()},
+		{Name: chainFile, Data: p.ChainPEM()},
+		{Name: combinedFile, Data: p.Combined()},
 	}
 }
 
@@ -95,8 +98,8 @@ func (s *Store) Find(name, fingerprint string) (Version, error) {
 	}
 	for _, n := range ids {
 		var found Version
-		_, fp, err := f.leaf(versionID(n))
-		if err == nil && !strings.EqualFold(fp, fingerprint) {
+		leaf, err := f.leaf(versionID(n))
+		if err == nil && !strings.EqualFold(leaf.fingerprint, fingerprint) {
 			continue
 		}
 		if err == nil {
@@ -123,8 +126,8 @@ func (s *Store) LiveLeaf(name string) (leaf *x509.Certificate, version, fingerpr
 	if err != nil {
 		return nil, "", "", err
 	}
-	leaf, fingerprint, err = f.leaf(version)
-	return leaf, version, fingerprint, err
+	found, err := f.leaf(version)
+	return found.Certificate, version, found.fingerprint, err
 }
 
 // NewestLeaf is the cheap look at the newest version of name. It passes over
@@ -136,19 +139,24 @@ func (s *Store) NewestLeaf(name string) (leaf *x509.Certificate, version, finger
 		return nil, "", "", err
 	}
 	defer f.Close()
-	return f.newestLeaf()
+	found, version, _, err := f.newestLeaf()
+	return found.Certificate, version, found.fingerprint, err
 }
 
-func (d nameDir) newestLeaf() (leaf *x509.Certificate, version, fingerprint string, err error) {
+// newestLeaf is the cheap look at the newest version. It also returns those up to there
+// that have damaged files, or may have.
+func (d nameDir) newestLeaf() (leaf storedLeaf, version string, damaged []string, err error) {
 	_, err = d.newest(func(id string) (err error) {
 		version = id
-		leaf, fingerprint, err = d.leaf(id)
+		if leaf, err = d.leaf(id); !leaf.intact {
+			damaged = append(damaged, id)
+		}
 		return err
 	})
 	if err != nil {
 		version = ""
 	}
-	return leaf, version, fingerprint, err
+	return leaf, version, damaged, err
 }
 
 // A Look is what a pass needs to know of a name.
@@ -159,6 +167,7 @@ type Look struct {
 	Fingerprint string            // of Leaf
 	InUse       *x509.Certificate // of the live version; nil if there is none that can be used
 	Live        bool              // the newest version is the live one
+	Damaged     []string          // the newest version, broken ones after it and the live one: those that Mend has to read
 }
 
 // Look is [Store.ReadFile] of file, [Store.NewestLeaf] and [Store.LiveLeaf] with the
@@ -176,14 +185,19 @@ func (s *Store) Look(name, file string) (l Look, err error) {
 	if l.File, err = f.Read(file, maxStateFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return l, err
 	}
-	if l.Leaf, l.Version, l.Fingerprint, err = f.newestLeaf(); err != nil {
+	leaf, version, damaged, err := f.newestLeaf()
+	l.Leaf, l.Version, l.Fingerprint, l.Damaged = leaf.Certificate, version, leaf.fingerprint, damaged
+	if err != nil {
 		return l, usable(err)
 	}
 	live, err := f.live()
 	if l.Live = err == nil && live == l.Version; l.Live {
 		l.InUse = l.Leaf
 	} else if err == nil {
-		l.InUse, _, err = f.leaf(live)
+		leaf, err = f.leaf(live)
+		if l.InUse = leaf.Certificate; !leaf.intact && !slices.Contains(damaged, live) {
+			l.Damaged = append(damaged, live)
+		}
 	}
 	return l, usable(err)
 }
@@ -284,28 +298,44 @@ func (d nameDir) load(id string) (Version, error) {
 		return Version{}, err
 	}
 	defer v.Close()
-	chain, err := readPart(v, fullChainFile, maxChainBytes)
+	p, _, _, err := d.pair(v)
 	if err != nil {
 		return Version{}, err
-	}
-	key, err := readPart(v, keyFile, maxKeyBytes)
-	if err != nil {
-		return Version{}, err
-	}
-	p, err := d.read.parse(chain, key)
-	if err != nil {
-		return Version{}, &durable.BrokenError{Path: v.Path(), Err: err}
 	}
 	for _, file := range p.files()[2:] {
 		data, err := readPart(v, file.Name, maxStateFile)
 		if err != nil {
 			return Version{}, err
 		}
-		if !bytes.Equal(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), file.Data) {
+		if !same(data, file.Data) {
 			return Version{}, &durable.BrokenError{Path: v.At(file.Name), Err: errors.New("does not belong to " + fullChainFile + " and " + keyFile)}
 		}
 	}
 	return Version{ID: id, Dir: v.Path(), Pair: p}, nil
+}
+
+// pair reads the chain and the key of a version, and verifies that they are a pair.
+func (d nameDir) pair(v *durable.Dir) (p *Pair, chain, key []byte, err error) {
+	chain, err = readPart(v, fullChainFile, maxChainBytes)
+	key, keyErr := readPart(v, keyFile, maxKeyBytes)
+	if err = cmp.Or(err, keyErr); err == nil {
+		p, err = d.read.parse(chain, key)
+		if err != nil {
+			err = &durable.BrokenError{Path: damagedPart(v, chain, key), Err: err}
+		}
+	}
+	return p, chain, key, err
+}
+
+// damagedPart is the file that Parse refuses, or the version if that is not one alone.
+func damagedPart(v *durable.Dir, chain, key []byte) string {
+	if _, err := parseCertificates(chain); err != nil {
+		return v.At(fullChainFile)
+	}
+	if _, err := ParseKey(key); err != nil {
+		return v.At(keyFile)
+	}
+	return v.Path()
 }
 
 // pairs are those that were read and are still in use. A pass reads each new version four
