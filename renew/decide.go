@@ -265,8 +265,11 @@ func whatToDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 		}
 		return Decision{Deploy, "stored but not deployed", s.Due()}
 	}
-	if waiting.Action == None && !s.Live {
+	switch {
+	case waiting.Action == None && !s.Live:
 		return Decision{Deploy, "stored but not live", s.Due()}
+	case waiting.Action == None && s.mended:
+		return Decision{Deploy, "stored files were damaged", s.Due()}
 	}
 	return waiting
 }

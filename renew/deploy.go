@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -87,7 +86,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 		if err := p.restoreLive(ctx, j); err != nil {
 			errs.add(&TargetError{[]string{j.Name}, "switching back to its version before", err})
 		}
-		if err := p.Store.Prune(j.Name, j.inUse()...); err != nil {
+		if err := p.Store.Prune(j.Name, j.state.Record.InUse()...); err != nil {
 			p.Log.Warn("old versions not removed", "cert", j.Name, "err", err)
 		}
 	})
@@ -119,7 +118,8 @@ func (p *Pass) activate(j *job) (err error) {
 	if j.issuer == nil { // else it is done
 		p.forgetOrder(j, j.newest.Pair.Leaf)
 	}
-	j.activated = !j.state.Live && len(p.deployers([]*job{j})) == 0 // nothing but the switch was missing
+	j.activated = (!j.state.Live || j.state.mended) && len(p.deployers([]*job{j})) == 0 // nothing else is missing
+	j.state.mended = false
 	return nil
 }
 
@@ -144,22 +144,13 @@ func (p *Pass) recordActivationFailure(j *job, err error) {
 // restoreLive makes the previous version live again if every deployment was rolled
 // back to it: live is what is in use.
 func (p *Pass) restoreLive(ctx context.Context, j *job) error {
-	if j.rollbackTo.ID == "" || j.installed || ctx.Err() != nil || slices.Contains(j.inUse(), j.state.Fingerprint) {
+	if j.rollbackTo.ID == "" || j.installed || ctx.Err() != nil || slices.Contains(j.state.Record.InUse(), j.state.Fingerprint) {
 		return nil
 	}
 	if j.previousLive.ID != "" { // most deployments were rolled back to it
 		return p.Store.SetLive(j.Name, j.previousLive)
 	}
 	return p.Store.SetLive(j.Name, j.rollbackTo)
-}
-
-// inUse lists the fingerprints that some deployment still uses.
-func (j *job) inUse() []string {
-	var list []string
-	for _, d := range j.state.Record.Deployments {
-		list = slices.AppendSeq(append(list, d.Deployed), maps.Values(d.Left))
-	}
-	return list
 }
 
 // deployers lists the deployments that have something to do, in the order of the
@@ -320,8 +311,8 @@ func (p *Pass) change(j *job, name string) (Change, error) {
 }
 
 // begin records that a deployment is undone, before it is repeated with other settings
-// or because a file was lost. So it does not count as done after a kill, nor when all
-// files are in place again and the reload is still missing.
+// or because a file was lost. So it does not count as done after a kill or a power failure,
+// nor when all files are in place again and the reload is still missing.
 func (p *Pass) begin(j *job, name string, c Change) {
 	d := j.state.Record.Deployments[name]
 	if c.Deployed || !d.Has(j.state.Fingerprint) {
@@ -329,7 +320,7 @@ func (p *Pass) begin(j *job, name string, c Change) {
 	}
 	d.Undo(j.state.Fingerprint)
 	j.state.Record.SetDeployment(name, d)
-	if err := p.saveDurably(j); err != nil {
+	if err := p.Records.SaveDurably(p.Store, j.Name, j.state.Record); err != nil {
 		p.Log.Warn("record not saved", "cert", j.Name, "step", deploying(name), "err", err)
 	}
 }
@@ -344,14 +335,7 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, 
 	}
 	now, name := p.now(), deployer.String()
 	d := j.state.Record.Deployments[name]
-	left := map[string]string{}
-	maps.Copy(left, d.Left)
-	for _, file := range d.Files {
-		left[file] = cmp.Or(d.Deployed, j.state.Fingerprint)
-	}
-	d.Files = deployer.Paths(j.Name)
-	maps.DeleteFunc(left, func(file, _ string) bool { return slices.Contains(d.Files, file) })
-	d.Left = left
+	d.SetFiles(deployer.Paths(j.Name), j.state.Fingerprint)
 	if r.Err == nil || d.ConfigHash != j.state.Specs[name].ConfigHash {
 		d.LostAt = time.Time{}
 	}

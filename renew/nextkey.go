@@ -46,9 +46,7 @@ func (p *Pass) ensureNextKey(ctx context.Context, j *job) error {
 			return &OrderError{Held: true, Err: fmt.Errorf("giving the next key to the other machines: %w", err)}
 		}
 	}
-	if err := p.save(j); err != nil {
-		p.Log.Warn("record not saved", "cert", j.Name, "step", "making the next key", "err", err)
-	}
+	p.saveOrWarn(j, "making the next key")
 	return nil
 }
 

@@ -63,7 +63,9 @@ func TestDaneKeyLost(t *testing.T) {
 				first, next := w.used(t), w.state(t).Next.TLSA()
 				v, err := w.store.Newest(dane.Name)
 				must(t, err)
-				must(t, os.WriteFile(filepath.Join(v.Dir, "privkey.pem"), []byte("-----BEGIN PRIVATE KEY-----\n"), 0o600))
+				for _, file := range []string{"privkey.pem", "combined.pem"} {
+					must(t, os.WriteFile(filepath.Join(v.Dir, file), []byte("-----BEGIN PRIVATE KEY-----\n"), 0o600))
+				}
 				if !tt.next {
 					file := filepath.Join(w.store.Dir(dane.Name), NextKeyFile)
 					must(t, os.Remove(file))

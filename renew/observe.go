@@ -3,6 +3,7 @@ package renew
 import (
 	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
+	"keypaird/renew/record"
 	"keypaird/renew/renewalinfo"
 )
 
@@ -57,11 +58,47 @@ func (p *Pass) storeDeployed(j *job, deployment string, spec DeploySpec) error {
 
 // saveAndLoad writes the record of a job after a step, and reads its state again.
 func (p *Pass) saveAndLoad(j *job, step string) (err error) {
-	if err := p.save(j); err != nil {
-		p.Log.Warn("record not saved", "cert", j.Name, "step", step, "err", err)
-	}
+	p.saveOrWarn(j, step)
 	saved := j.state.Record
 	j.state, err = LoadStateWith(p.Records, p.Store, j.Target)
 	j.state.Record = saved
 	return err
+}
+
+// load reads the state of a job, and puts damaged files of its stored pairs right before.
+func (p *Pass) load(j *job) {
+	j.state, j.stateErr = LoadStateWith(p.Records, p.Store, j.Target)
+	if j.stateErr != nil || len(j.state.damaged) == 0 && !j.state.recordLost {
+		return
+	}
+	if j.state.recordLost {
+		p.Log.Warn("record damaged", "cert", j.Name, "found", p.Store.Dir(j.Name)+"/"+record.File+" cannot be read: backoff and history are lost, nothing needs to be done")
+		p.saveOrWarn(j, "replacing the damaged record")
+	}
+	mended := false
+	for _, id := range j.state.damaged {
+		err := p.Store.Mend(j.Name, id, func(found []string) {
+			mended = true
+			p.reportDamage(j, found)
+		})
+		if err != nil && p.Records.IsNew(j.Name+"/"+id, err.Error()) {
+			p.Log.Warn("stored files damaged", "cert", j.Name, "err", err, "remedy", Remedy(err))
+		}
+	}
+	j.state, j.stateErr = LoadStateWith(p.Records, p.Store, j.Target)
+	j.state.mended = mended
+}
+
+// reportDamage logs what is found of stored files, and records that servers that read them
+// are to be reloaded when they are right again.
+func (p *Pass) reportDamage(j *job, found []string) {
+	for _, text := range found {
+		p.Log.Warn("stored files differ", "cert", j.Name, "found", text)
+	}
+	for _, d := range j.Deploy {
+		if len(d.Paths(j.Name)) == 0 {
+			j.state.Record.Undeploy(d.String())
+		}
+	}
+	p.saveOrWarn(j, "replacing stored files")
 }

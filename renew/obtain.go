@@ -201,8 +201,8 @@ func (p *Pass) undeploy(j *job, pair *keypair.Pair) error {
 		if err == nil && bytes.Equal(v.Pair.FullChain(), pair.FullChain()) {
 			continue
 		}
-		d.Deployed, d.Verified, found = "", "", true
-		j.state.Record.SetDeployment(name, d)
+		found = true
+		j.state.Record.Undeploy(name)
 	}
 	if !found {
 		return nil

@@ -117,9 +117,11 @@ type job struct {
 // save writes the record of a job.
 func (p *Pass) save(j *job) error { return p.Records.Save(p.Store, j.Name, j.state.Record) }
 
-// saveDurably is save for what must survive a power failure.
-func (p *Pass) saveDurably(j *job) error {
-	return p.Records.SaveDurably(p.Store, j.Name, j.state.Record)
+// saveOrWarn writes the record of a job after a step. That it fails changes nothing else.
+func (p *Pass) saveOrWarn(j *job, step string) {
+	if err := p.save(j); err != nil {
+		p.Log.Warn("record not saved", "cert", j.Name, "step", step, "err", err)
+	}
 }
 
 // recovered turns a panic into an error: one target must not end the process

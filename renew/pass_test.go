@@ -320,8 +320,9 @@ func TestDamagedTarget(t *testing.T) {
 	w := newWorld(t)
 	_, errs := w.pass(t.Context(), Scheduled, named("a", "b")...)
 	wantErrors(t, errs)
-	path := filepath.Join(w.store.Dir("a"), "v000001", "privkey.pem")
-	must(t, os.WriteFile(path, []byte("damaged"), 0o600))
+	for _, file := range []string{"privkey.pem", "combined.pem"} {
+		must(t, os.WriteFile(filepath.Join(w.store.Dir("a"), "v000001", file), []byte("damaged"), 0o600))
+	}
 	must(t, os.Remove(filepath.Join(w.store.Dir("a"), "record.json")))
 	_, errs = w.pass(t.Context(), Scheduled, named("a", "b")...)
 	wantErrors(t, errs, `cert "a": switching to its new version: `)

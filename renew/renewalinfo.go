@@ -57,11 +57,7 @@ type renewalAnswer struct {
 func (p *Pass) updateRenewalInfo(ctx context.Context, jobs []*job) {
 	p.fetchRenewalInfo(ctx, p.renewalInfoDue(jobs))
 	answered := slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !p.takeRenewalInfo(j) })
-	p.eachOnDisk(len(answered), func(i int) {
-		if err := p.save(answered[i]); err != nil {
-			p.Log.Warn("record not saved", "cert", answered[i].Name, "step", "fetching renewal information", "err", err)
-		}
-	})
+	p.eachOnDisk(len(answered), func(i int) { p.saveOrWarn(answered[i], "fetching renewal information") })
 }
 
 // startRenewalInfo fetches the renewal information of a new certificate while others are

@@ -82,7 +82,7 @@ func (p *Pass) loadAll(ctx context.Context, targets []Target, errs *failures) []
 	p.each(len(targets), func(i int) {
 		if ctx.Err() == nil {
 			j := &job{Target: targets[i], index: i}
-			j.state, j.stateErr = LoadStateWith(p.Records, p.Store, j.Target)
+			p.load(j)
 			jobs[i] = j
 		}
 	})
@@ -101,11 +101,7 @@ func (p *Pass) loadAll(ctx context.Context, targets []Target, errs *failures) []
 			compared = append(compared, j)
 		}
 	}
-	p.eachOnDisk(len(compared), func(i int) {
-		if err := p.save(compared[i]); err != nil {
-			p.Log.Warn("record not saved", "cert", compared[i].Name, "step", "comparing deployed files", "err", err)
-		}
-	})
+	p.eachOnDisk(len(compared), func(i int) { p.saveOrWarn(compared[i], "comparing deployed files") })
 	p.share(ctx, jobs, errs)
 	return jobs
 }
@@ -114,9 +110,7 @@ func (p *Pass) loadAll(ctx context.Context, targets []Target, errs *failures) []
 func (p *Pass) retrySave(j *job) {
 	if rec, unsaved := p.Records.Pending(p.Store, j.Name); unsaved {
 		j.state.Record = rec
-		if err := p.save(j); err != nil {
-			p.Log.Warn("record not saved", "cert", j.Name, "err", err)
-		}
+		p.saveOrWarn(j, "trying again")
 	}
 }
 

@@ -111,8 +111,6 @@ func (p *Pass) publish(ctx context.Context, j *job, pair *keypair.Pair) {
 		return
 	}
 	j.state.Record.Fleet = record.Fleet{Serial: max(serial, j.state.Record.Fleet.Serial), Fingerprint: j.state.Fingerprint}
-	if err := p.save(j); err != nil {
-		p.Log.Warn("record not saved", "cert", j.Name, "step", "publishing", "err", err)
-	}
+	p.saveOrWarn(j, "publishing")
 	p.Log.Info("published", "cert", j.Name, "serial", serial)
 }

@@ -27,16 +27,31 @@ type State struct {
 	DeployHold       Limit                 // why the newest version is not deployed yet; zero: it may be
 	Next             *rollover.Key         // key of the next certificate, if its record is to be published first; nil: none
 	Unverified       []string              // other machines that are known not to have verified the newest version
+
+	damaged    []string // versions with files that are not as they were written, as it seems
+	recordLost bool     // record.json is damaged, and Record empty
+	mended     bool     // the pass has replaced stored files, and not reported it
 }
 
 // LoadState reads the stored pair and the record of a target, and inspects its deployments
 // and files.
-func LoadState(store *keypair.Store, t Target) (State, error) {
-	s, err := loadStored(store, t.Name)
+func LoadState(store *keypair.Store, t Target) (State, error) { return LoadStateWith(nil, store, t) }
+
+// LoadStateWith is LoadState, but with the record that could not be written, if there is
+// one.
+func LoadStateWith(r *Records, store *keypair.Store, t Target) (State, error) {
+	l, err := store.Look(t.Name, record.File)
+	rec, whole := record.Parse(l.File)
+	s := State{
+		Leaf: l.Leaf, Version: l.Version, Fingerprint: l.Fingerprint, Live: l.Live, InUse: l.InUse, Record: rec, damaged: l.Damaged, recordLost: !whole,
+	}
 	if err != nil {
 		return s, err
 	}
 	s.inspect(store, t, keypair.Version{})
+	if rec, ok := r.Pending(store, t.Name); ok {
+		s.Record, s.recordLost = rec, false
+	}
 	return s, nil
 }
 
@@ -60,27 +75,6 @@ func (s *State) inspect(store *keypair.Store, t Target, newest keypair.Version) 
 		}
 		s.Specs[d.String()] = spec
 	}
-}
-
-// loadStored reads the pair and the record of a target from the store.
-func loadStored(store *keypair.Store, name string) (State, error) {
-	l, err := store.Look(name, record.File)
-	return State{
-		Leaf: l.Leaf, Version: l.Version, Fingerprint: l.Fingerprint, Live: l.Live, InUse: l.InUse, Record: record.Parse(l.File),
-	}, err
-}
-
-// LoadStateWith is LoadState, but with the record that could not be written, if there is
-// one.
-func LoadStateWith(r *Records, store *keypair.Store, t Target) (State, error) {
-	s, err := LoadState(store, t)
-	if err != nil {
-		return s, err
-	}
-	if rec, ok := r.Pending(store, t.Name); ok {
-		s.Record = rec
-	}
-	return s, nil
 }
 
 // LoadLimits sets the limits of the issuers of t, whether each may be asked for one

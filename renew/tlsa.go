@@ -117,9 +117,7 @@ func (p *Pass) evaluateTLSA(j *job) {
 		d.Attempt = backoff.Attempt{}
 	}
 	d.QueryAt = j.rollover().NextQuery(now, d.Attempt.Failures > 0).UTC().Truncate(time.Second)
-	if err := p.save(j); err != nil {
-		p.Log.Warn("record not saved", "cert", j.Name, "step", "querying TLSA records", "err", err)
-	}
+	p.saveOrWarn(j, "querying TLSA records")
 }
 
 // afterOrder makes the next key after an order that began at a time and replaced the

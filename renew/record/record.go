@@ -1,12 +1,14 @@
 package record
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -112,20 +114,22 @@ func Load(s *keypair.Store, name string) (Record, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	return Parse(data), err
+	r, _ := Parse(data)
+	return r, err
 }
 
-// Parse returns the record in a file; an empty one if it is damaged.
-func Parse(data []byte) Record {
+// Parse returns the record in a file, nil if there is none. It is empty, and not whole, if
+// the file is damaged.
+func Parse(data []byte) (r Record, whole bool) {
 	var read struct {
 		Record
 		earlier
 	}
 	if json.Unmarshal(data, &read) != nil {
-		return Record{}
+		return Record{}, data == nil
 	}
 	read.rename(&read.Record)
-	return read.Record
+	return read.Record, true
 }
 
 // save writes the record. A power failure may restore the one before: it costs
@@ -167,6 +171,35 @@ func (r *Record) SetDeployment(name string, d Deployment) {
 	r.Deployments[name] = d
 }
 
+// InUse lists the fingerprints that some deployment still uses.
+func (r Record) InUse() []string {
+	var list []string
+	for _, d := range r.Deployments {
+		list = slices.AppendSeq(append(list, d.Deployed), maps.Values(d.Left))
+	}
+	return list
+}
+
+// SetFiles records the files that the deployment of a certificate writes now. Others that
+// it wrote before are left as they are, with what was deployed then.
+func (d *Deployment) SetFiles(files []string, fingerprint string) {
+	left := map[string]string{}
+	maps.Copy(left, d.Left)
+	for _, file := range d.Files {
+		left[file] = cmp.Or(d.Deployed, fingerprint)
+	}
+	maps.DeleteFunc(left, func(file, _ string) bool { return slices.Contains(files, file) })
+	d.Files, d.Left = files, left
+}
+
+// Undeploy forgets that a deployment has what it was given, for it to be given it again.
+func (r *Record) Undeploy(name string) {
+	if d, ok := r.Deployments[name]; ok {
+		d.Deployed, d.Verified = "", ""
+		r.Deployments[name] = d
+	}
+}
+
 // Has reports whether a certificate was deployed.
 func (d Deployment) Has(fingerprint string) bool {
 	return d.Deployed == fingerprint || d.Verified == fingerprint
@@ -189,6 +222,21 @@ func (d *Deployment) Undo(fingerprint string) {
 type Records struct {
 	mu      sync.Mutex
 	unsaved map[string]unsavedRecord // by target
+	damages map[string]string        // by place, the last that was reported
+}
+
+// IsNew reports whether a damage is another than the last one that was reported of a place.
+func (r *Records) IsNew(place, damage string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.damages[place] == damage {
+		return false
+	}
+	if r.damages == nil {
+		r.damages = map[string]string{}
+	}
+	r.damages[place] = damage
+	return true
 }
 
 // An unsavedRecord could not be written.

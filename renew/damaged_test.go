@@ -1,0 +1,158 @@
+package renew
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"keypaird/renew/keypair"
+)
+
+// A readerOfStore is a deployment without files: its server reads the store.
+type readerOfStore struct{ testDeployer }
+
+func (readerOfStore) Paths(string) []string { return nil }
+
+// damagedWorld is a world with a pair of chat that was deployed. It logs to out. lines
+// returns what was logged since it was last called.
+func damagedWorld(t *testing.T) (w *world, p *Pass, targets []Target, lines func() string) {
+	w = newWorld(t)
+	var out bytes.Buffer
+	w.log = slog.New(slog.NewTextHandler(&out, nil))
+	targets = w.bind(chat)
+	targets[0].Deploy = append(targets[0].Deploy, readerOfStore{testDeployer{world: w, name: "reader"}})
+	p = &Pass{Store: w.store, Records: new(Records), Parallel: 4, Log: w.log}
+	wantErrors(t, p.Run(t.Context(), targets).Errs)
+	out.Reset()
+	w.deployed = nil
+	return w, p, targets, func() string {
+		text := out.String()
+		out.Reset()
+		return text
+	}
+}
+
+// An emptied file of the live pair, which servers may read where it is, is put right by the
+// next pass, which reloads those that have no files of their own. Nothing is ordered.
+func TestStoredFilesDamaged(t *testing.T) {
+	w, p, targets, logged := damagedWorld(t)
+	dir := w.store.Dir(chat.Name) + "/v000001/"
+	for _, file := range []string{"cert.pem", "chain.pem", "combined.pem", "fullchain.pem", "privkey.pem"} {
+		w.deployed = nil
+		want, err := os.ReadFile(dir + file)
+		must(t, err)
+		if len(want) == 0 {
+			want = []byte("x") // no chain is an empty file
+			must(t, os.Remove(dir+file))
+		} else {
+			must(t, os.Truncate(dir+file, 0))
+		}
+		r := p.Run(t.Context(), targets)
+		wantErrors(t, r.Errs)
+		if got, err := os.ReadFile(dir + file); err != nil || len(got) == 0 && len(want) > 1 {
+			t.Errorf("%s: %q, %v", file, got, err)
+		}
+		if text := logged(); strings.Count(text, "stored files differ") != 1 || !strings.Contains(text, dir+file+" is ") {
+			t.Errorf("%s: logged %s", file, text)
+		}
+		if len(w.obtained) != 1 || len(w.deployed) != 1 || w.deployed[0][0].Dir+"/" != dir || len(r.Done) != 1 || r.Done[0].Action != Deploy {
+			t.Errorf("%s: %d orders, %d deployments, done %+v", file, len(w.obtained), len(w.deployed), r.Done)
+		}
+		if r = p.Run(t.Context(), targets); len(r.Done)+len(r.Errs) > 0 || logged() != "" {
+			t.Errorf("%s: the next pass did %+v, %v", file, r.Done, r.Errs)
+		}
+	}
+}
+
+// That stored files were damaged is a change that a script may have to hear of, although no
+// deployment needs it: its server reads the store.
+func TestStoredFilesDamagedWithoutDeployment(t *testing.T) {
+	w, p, targets, _ := damagedWorld(t)
+	targets[0].Deploy = nil
+	must(t, os.Truncate(w.store.Dir(chat.Name)+"/v000001/cert.pem", 0))
+	r := p.Run(t.Context(), targets)
+	if wantErrors(t, r.Errs); len(r.Done) != 1 || r.Done[0].Action != Deploy || r.Done[0].Why != "stored files were damaged" || time.Until(r.Next[chat.Name]) < time.Hour {
+		t.Errorf("done %+v, next %v", r.Done, r.Next)
+	}
+	if r = p.Run(t.Context(), targets); len(r.Done)+len(r.Errs)+len(w.deployed) > 0 {
+		t.Errorf("the next pass did %+v, %v", r.Done, r.Errs)
+	}
+}
+
+// A deployment that reads the store waits for its window. The process may end meanwhile.
+func TestStoredFilesDamagedBeforeTheWindow(t *testing.T) {
+	w, p, targets, _ := damagedWorld(t)
+	p.DeployWindow = threeInTheMorning
+	must(t, os.Truncate(w.store.Dir(chat.Name)+"/v000001/cert.pem", 0))
+	if now := p.now(); threeInTheMorning(now).IsZero() {
+		t.Skip("it is three in the morning")
+	}
+	p.Run(t.Context(), targets)
+	if len(w.deployed) > 0 {
+		t.Error("deployed before the window")
+	}
+	again := Pass{Store: w.store, Log: w.log}
+	if again.Run(t.Context(), targets); len(w.deployed) != 1 {
+		t.Errorf("in it, %d deployments, want 1", len(w.deployed))
+	}
+}
+
+// A key that is lost for good is reported once by a process, with file and remedy. Another
+// pair is ordered when it is missed: at once only if there is no key at all.
+func TestStoredKeyLost(t *testing.T) {
+	w, p, targets, logged := damagedWorld(t)
+	dir := w.store.Dir(chat.Name) + "/v000001/"
+	must(t, os.WriteFile(dir+"privkey.pem", []byte("damaged"), 0o600))
+	must(t, os.Truncate(dir+"combined.pem", 0))
+	p.Run(t.Context(), targets)
+	if text := logged(); !strings.Contains(text, `msg="stored files damaged"`) || !strings.Contains(text, dir+"privkey.pem: private key: ") || !strings.Contains(text, "remedy=\"move "+dir+"privkey.pem out of the way") {
+		t.Errorf("logged %s", text)
+	}
+	p.Run(t.Context(), targets)
+	if text := logged(); text != "" || len(w.obtained) != 1 || len(w.deployed) > 0 {
+		t.Errorf("then logged %s, and %d orders, %d deployments", text, len(w.obtained), len(w.deployed))
+	}
+	must(t, os.Truncate(dir+"privkey.pem", 0))
+	wantErrors(t, p.Run(t.Context(), targets).Errs)
+	newest, err := w.store.Live(chat.Name)
+	if must(t, err); newest.ID != "v000002" || len(w.obtained) != 2 || len(w.deployed) != 2 || !strings.Contains(logged(), "/privkey.pem: private key: empty") {
+		t.Errorf("with an empty key, %s is live after %d orders and %d deployments", newest.ID, len(w.obtained), len(w.deployed))
+	}
+}
+
+// A damaged record is reported once, and is then another.
+func TestRecordDamaged(t *testing.T) {
+	for _, content := range []string{"", "{", "[]"} {
+		w, p, targets, logged := damagedWorld(t)
+		targets[0].Deploy = nil
+		must(t, os.WriteFile(filepath.Join(w.store.Dir(chat.Name), "record.json"), []byte(content), 0o600))
+		wantErrors(t, p.Run(t.Context(), targets).Errs)
+		if text := logged(); strings.Count(text, `msg="record damaged"`) != 1 || !strings.Contains(text, "record.json") || len(w.obtained) != 1 {
+			t.Errorf("%q: %d orders, logged %s", content, len(w.obtained), text)
+		}
+		again := Pass{Store: w.store, Log: w.log}
+		wantErrors(t, again.Run(t.Context(), targets).Errs)
+		if text := logged(); text != "" {
+			t.Errorf("%q: the next process logged %s", content, text)
+		}
+	}
+}
+
+// A look by status, which has no lock, changes nothing.
+func TestLookMendsNothing(t *testing.T) {
+	w, _, targets, _ := damagedWorld(t)
+	file := w.store.Dir(chat.Name) + "/v000001/combined.pem"
+	must(t, os.Truncate(file, 0))
+	s, err := LoadState(w.store, targets[0])
+	if info, e := os.Stat(file); errors.Join(err, e) != nil || info.Size() > 0 || s.Fingerprint == "" || s.Version != "v000001" {
+		t.Errorf("%v, %v, %v", s.Version, err, info)
+	}
+	if _, err := w.store.Newest(chat.Name); !keypair.None(err) {
+		t.Errorf("the pair: %v", err)
+	}
+}
