@@ -48,7 +48,10 @@ func copyTarget(b *testing.B, from, to, version string) {
 	b.Helper()
 	must(b, os.MkdirAll(filepath.Join(to, version), 0o700))
 	must(b, os.Symlink(version, filepath.Join(to, "live")))
-	for _, file := range []string{"record.json", version + "/fullchain.pem", version + "/privkey.pem"} {
+	for _, file := range []string{"record.json", "fullchain.pem", "privkey.pem", "cert.pem", "chain.pem", "combined.pem"} {
+		if file != "record.json" {
+			file = version + "/" + file
+		}
 		must(b, os.Link(filepath.Join(from, file), filepath.Join(to, file)))
 	}
 }

@@ -72,8 +72,11 @@ func newFleet(b *testing.B, n int) *Engine {
 	b.Cleanup(func() { e.Store.Close() })
 	pair, err := pairtest.Issue([]string{"a.example"}, time.Now().Add(-24*time.Hour), 90*24*time.Hour)
 	must(err)
-	must(os.WriteFile(dir+"/chain", pair.FullChain(), 0o600))
-	must(os.WriteFile(dir+"/key", pair.Key(), 0o600))
+	for file, data := range map[string][]byte{
+		"fullchain": pair.FullChain(), "privkey": pair.Key(), "cert": pair.Cert(), "chain": pair.ChainPEM(), "combined": pair.Combined(),
+	} {
+		must(os.WriteFile(dir+"/"+file, data, 0o600))
+	}
 	for i := range e.Targets {
 		e.Targets[i].Names = pair.Names()
 		must(install(e, e.Targets[i], dir))
@@ -84,12 +87,15 @@ func newFleet(b *testing.B, n int) *Engine {
 	return e
 }
 
-// install links chain and key in dir to where an order stores and deploys them.
+// install links the files of a pair in dir to where an order stores and deploys them.
 func install(e *Engine, t renew.Target, dir string) error {
 	home, deployed := e.Store.Dir(t.Name), t.Deploy[0].Paths(t.Name)
-	return errors.Join(os.MkdirAll(home+"/v000001", 0o700), os.Symlink("v000001", home+"/live"),
-		os.Link(dir+"/chain", home+"/v000001/fullchain.pem"), os.Link(dir+"/key", home+"/v000001/privkey.pem"),
-		os.Link(dir+"/key", deployed[0]), os.Link(dir+"/chain", deployed[1]))
+	err := errors.Join(os.MkdirAll(home+"/v000001", 0o700), os.Symlink("v000001", home+"/live"),
+		os.Link(dir+"/privkey", deployed[0]), os.Link(dir+"/fullchain", deployed[1]))
+	for _, file := range []string{"fullchain", "privkey", "cert", "chain", "combined"} {
+		err = errors.Join(err, os.Link(dir+"/"+file, home+"/v000001/"+file+".pem"))
+	}
+	return err
 }
 
 // record writes that nothing is due.
