@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +34,8 @@ type pendingOrder struct {
 
 	Begun  time.Time `json:"begun,omitzero"`
 	Forced bool      `json:"forced,omitempty"` // by the operator
+
+	damaged bool // what was saved cannot be read
 
 	// SHA-256 of the leaf that was stored when the order was placed: it may have the
 	// key of the order already.
@@ -68,8 +69,8 @@ func loadOrder(store OrderStore) (o pendingOrder, err error) {
 }
 
 func parseOrder(data []byte) (o pendingOrder) {
-	if json.Unmarshal(data, &o) != nil || o.URL == "" {
-		return pendingOrder{}
+	if err := json.Unmarshal(data, &o); err != nil || o.URL == "" {
+		return pendingOrder{damaged: err != nil && data != nil}
 	}
 	return o
 }
@@ -169,8 +170,7 @@ func leafSum(leaf *x509.Certificate) string {
 	if leaf == nil {
 		return ""
 	}
-	sum := sha256.Sum256(leaf.Raw)
-	return hex.EncodeToString(sum[:])
+	return fmt.Sprintf("%x", sha256.Sum256(leaf.Raw))
 }
 
 // IsStored reports whether leaf came from the order in a store. The order is also left

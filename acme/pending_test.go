@@ -83,6 +83,9 @@ func TestPendingOrder(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if told := strings.Count(g.log.String(), `msg="saved order damaged, placing another"`); told != map[string]int{"half a file": 1, "an empty file": 1}[tt.name] {
+				t.Errorf("told %d times of the damage: %s", told, g.log.String())
+			}
 			if got := tr.granted(acmetest.PathNewOrder); got != tt.orders || pair.KeyType() != req.KeyType {
 				t.Errorf("%d orders for an %s key, want %d for %s", got, pair.KeyType(), tt.orders, req.KeyType)
 			}

@@ -47,6 +47,9 @@ func OwnLimit(log OrderLog, pending OrderStore, r orderlog.Request) error {
 // more or calls it invalid, or it is stale.
 func (j *job) resume(ctx context.Context) (bool, error) {
 	o, err := loadOrder(j.req.Pending)
+	if o.damaged {
+		j.log.Warn("saved order damaged, placing another", "cert", j.req.Target, "ca", j.client.ca.Name)
+	}
 	if err != nil || !o.matches(j.session, j.req) || o.stored(j.req.Current) {
 		return false, err
 	}
@@ -68,10 +71,9 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 		j.withdrawAll(ctx)
 	}
 	status := j.order.Status
-	open := status != legoacme.StatusValid
 	late := status == legoacme.StatusProcessing || status == legoacme.StatusValid
 	j.key = o.usableKey(j.req, late)
-	if status == legoacme.StatusInvalid || open && j.stale() || late && j.key == nil { // its certificate could not be used
+	if status == legoacme.StatusInvalid || status != legoacme.StatusValid && j.stale() || late && j.key == nil { // its certificate could not be used
 		return false, nil
 	}
 	j.forced = j.forced || o.Forced
@@ -82,9 +84,7 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 // fetchOrder fetches the order.
 func (j *job) fetchOrder(ctx context.Context, n int) error {
 	j.session.transport.Label(j.url, transport.ResourceOrder)
-	order, err := ask(ctx, j, n, func() (legoacme.ExtendedOrder, error) {
-		return j.session.core.Orders.Get(j.url)
-	})
+	order, err := ask(ctx, j, n, func() (legoacme.ExtendedOrder, error) { return j.session.core.Orders.Get(j.url) })
 	if err == nil {
 		j.order, j.known = order.Order, true
 	}
