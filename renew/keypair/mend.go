@@ -75,7 +75,7 @@ func (s *Store) Mend(name, id string, begin func(found []string)) error {
 	for _, file := range replaced {
 		err = cmp.Or(err, v.Replace(file.Name, file.Data, durable.Private))
 	}
-	settle(v, files)
+	setTimes(v, files)
 	return err
 }
 
@@ -147,9 +147,9 @@ func difference(v *durable.Dir, file durable.File) (string, error) {
 	return "", nil
 }
 
-// settle gives the files of a version one time, so that they count as intact. Without, they
+// setTimes gives the files of a version one time, so that they count as intact. Without, they
 // are read again.
-func settle(v *durable.Dir, files []durable.File) {
+func setTimes(v *durable.Dir, files []durable.File) {
 	full, err := v.Lstat(fullChainFile)
 	for _, file := range files {
 		if info, e := v.Lstat(file.Name); err == nil && e == nil && info.Mode().IsRegular() && info.ModTime().Sub(full.ModTime()).Abs() > together {
