@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -87,7 +88,7 @@ func checkStored(e *engine.Engine) []Finding {
 		f := finding("store", s.Name, "", err)
 		var broken *durable.BrokenError
 		if errors.As(err, &broken) && s.External() == nil {
-			f.Remedy = "restore it from a backup, or get another: keypaird issue -force " + s.Name
+			f.Remedy = fmt.Sprintf("keypaird issue %[1]s, which puts it right if its other files allow; else restore it from a backup, or get another: keypaird issue -force %[1]s", s.Name)
 		}
 		found = append(found, f)
 	}
