@@ -64,7 +64,7 @@ const (
 //     profile are not the configured ones, or if it is due: at the instant chosen
 //     within the window that its CA suggests, but with a fifth of its lifetime
 //     left at the latest; where the CA suggests none, at a third of its lifetime
-//     left, half if it lives under ten days;
+//     left, half if it lives under ten days; once it was revoked, with another key;
 //   - where several machines share the certificate, one that may not order waits, and
 //     deploys the newest when it may;
 //   - a CA whose order log allows no more certificates for these names is not asked
@@ -158,6 +158,8 @@ func needsCertificate(now time.Time, t Target, s State, mode Mode) string {
 		return "profile changed"
 	case !now.Before(s.Leaf.NotAfter):
 		return "expired"
+	case s.revoked(s.Leaf):
+		return "it " + s.Record.Revoked.String()
 	case now.Before(s.Due()):
 		return ""
 	case s.suggested() && now.Before(lifetime.Due(s.Leaf)):

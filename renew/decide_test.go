@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keypaird/renew/backoff"
+	"keypaird/renew/keypair"
 	"keypaird/renew/renewalinfo"
 )
 
@@ -85,6 +86,11 @@ func TestDecide(t *testing.T) {
 			r.Orders = map[string]backoff.Attempt{"le": {Failures: failures, TryNextCA: tryNextCA, Next: now.Add(time.Hour)}}
 		})
 	}
+	revokedLeaf := ours(day, 90*day)
+	revokedLeaf.Raw = []byte("revoked")
+	revoked := with(func(r *Record) { r.SetRevoked(keypair.Fingerprint(revokedLeaf), now.Add(-time.Hour)) })
+	revokedAndFailed := revoked
+	revokedAndFailed.Orders = map[string]backoff.Attempt{"le": {Failures: 1, TryNextCA: true, Next: now.Add(time.Hour)}}
 	both := target(func(t *Target) { t.Deploy = deployments("relayd", "postfix") })
 	otherKey := target(func(t *Target) { t.KeyType = "ec384" })
 	for _, tt := range []struct {
@@ -130,6 +136,10 @@ func TestDecide(t *testing.T) {
 		{"order failed by a clock in the far future", chat, ours(61*day, 90*day), failedOrder(10 * 365 * day), Scheduled, false, Issue, "due"},
 		{"expired, backoff runs", chat, ours(91*day, 90*day), failedOrder(time.Hour), Scheduled, false, Wait, "the last try failed"},
 
+		{"revoked", chat, revokedLeaf, revoked, Scheduled, false, Issue, "it was revoked at 2026-03-01 11:00Z"},
+		{"another was revoked", chat, ours(day, 90*day), revoked, Scheduled, false, None, "not due"},
+		{"revoked, the order failed", target(func(t *Target) { t.Issuers = cas("le") }), revokedLeaf, revokedAndFailed, Scheduled, false, Wait, "it was revoked at 2026-03-01 11:00Z, but the last try failed"},
+		{"revoked, the first CA failed once", chat, revokedLeaf, revokedAndFailed, Scheduled, false, Issue, "it was revoked at 2026-03-01 11:00Z"},
 		{"the CA wants it earlier", chat, ours(day, 90*day), suggested(-time.Minute), Scheduled, false, Issue, "its CA asks for it"},
 		{"the CA wants it later", chat, ours(61*day, 90*day), suggested(5 * day), Scheduled, false, None, "not due"},
 		{"the instant chosen has come", chat, ours(61*day, 90*day), suggested(0), Scheduled, false, Issue, "due"},

@@ -34,6 +34,12 @@ func TestOverdueAt(t *testing.T) {
 		{"90 days, the CA wants it at once", 90 * day, suggested(10 * day), 50 * day},
 		{"suggestion for another one", 90 * day, func(s *State) { s.Record.RenewalInfo = renewalinfo.Info{Fingerprint: "old", Chosen: now} }, 75 * day},
 		{"six days, replaced late as the CA wanted, and not deployed", 6 * day, successor(112 * time.Hour), 128 * time.Hour},
+		{"90 days, revoked", 90 * day, func(s *State) { s.Record.SetRevoked(keypair.Fingerprint(s.InUse), s.InUse.NotBefore.Add(9*day)) }, 9 * day},
+		{"90 days, revoked and replaced, not deployed", 90 * day, func(s *State) {
+			s.InUse.Raw = []byte("revoked")
+			s.Record.SetRevoked(keypair.Fingerprint(s.InUse), s.InUse.NotBefore.Add(9*day))
+			successor(9 * day)(s)
+		}, 9 * day},
 		{"90 days, replaced early", 90 * day, successor(9 * day), 75 * day},
 		{"90 days, replaced much too late", 90 * day, successor(88 * day), 81 * day},
 	} {

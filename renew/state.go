@@ -122,10 +122,12 @@ func LoadNextKey(store *keypair.Store, t Target, s *State) (err error) {
 
 // Due returns when the newest certificate should be replaced; zero if there is none.
 func (s State) Due() time.Time {
-	if s.Leaf == nil {
+	switch {
+	case s.Leaf == nil:
 		return time.Time{}
-	}
-	if !s.suggested() {
+	case s.revoked(s.Leaf):
+		return s.Record.Revoked.At
+	case !s.suggested():
 		return lifetime.Due(s.Leaf)
 	}
 	return earlier(s.Record.RenewalInfo.Chosen, lifetime.LastDue(s.Leaf))
@@ -140,10 +142,13 @@ func (s State) suggested() bool {
 // OverdueAt returns when the certificate in use is overdue: when half of the lifetime left
 // when it was due has passed. Zero: nothing is in use. A certificate that has a successor
 // was due, at the latest, when that was made: what its CA said of it is forgotten by then.
+// One that was revoked is overdue since then.
 func (s State) OverdueAt(t Target) time.Time {
 	switch {
 	case s.InUse == nil:
 		return time.Time{}
+	case s.revoked(s.InUse):
+		return s.Record.Revoked.At
 	case t.External() != nil:
 		return lifetime.ExternalOverdue(s.InUse)
 	case s.Live:
@@ -155,9 +160,14 @@ func (s State) OverdueAt(t Target) time.Time {
 	return lifetime.Overdue(s.InUse, due)
 }
 
+// revoked reports whether the operator has revoked a certificate.
+func (s State) revoked(leaf *x509.Certificate) bool { return !s.Record.Revoked.Of(leaf).IsZero() }
+
 // Urgent reports whether less than a quarter of the lifetime is left of what is
-// in use.
-func (s State) Urgent(now time.Time) bool { return lifetime.EndsSoon(s.InUse, now) }
+// in use, or it was revoked.
+func (s State) Urgent(now time.Time) bool {
+	return lifetime.EndsSoon(s.InUse, now) || s.revoked(s.InUse)
+}
 
 // ends returns when the certificate in use ends; zero if there is none.
 func (s State) ends() time.Time {
@@ -197,7 +207,7 @@ func (s State) Rollover(t Target) rollover.State {
 		deployed = deployed && s.Done(d.String())
 	}
 	return rollover.State{
-		Names: t.TLSA, KeyType: t.KeyType, InUse: s.InUse, Newest: s.Leaf, Next: s.Next, Deployed: deployed, NewKey: t.NewKey, Record: s.Record.TLSA.Record,
+		Names: t.TLSA, KeyType: t.KeyType, InUse: s.InUse, Newest: s.Leaf, Next: s.Next, Deployed: deployed, NewKey: t.NewKey || s.revoked(s.Leaf), Record: s.Record.TLSA.Record,
 	}
 }
 

@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 	"cmd/keypaird-names":             {"cmd/keypaird-names/child"},
 	"cmd/keypaird-names/child":       {"cmd/keypaird-names/message", "cmd/keypaird/output", "hooks/discover", "hooks/discover/plan", "hooks/discover/report", "hooks/verify", "renew/launch", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird-names/message":     {"hooks/verify/input", "renew/textfmt"},
-	"cmd/keypaird/accounts":          {"acme", "acme/accountkey", "acme/dns01", "cmd/keypaird/config/hostname", "cmd/keypaird/engine", "renew", "renew/keypair", "renew/problem", "renew/textfmt"},
+	"cmd/keypaird/accounts":          {"acme", "acme/accountkey", "acme/dns01", "cmd/keypaird/config/hostname", "cmd/keypaird/engine", "renew", "renew/keypair", "renew/notify", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird/cli":               {"cmd/keypaird/config", "cmd/keypaird/output", "cmd/keypaird/progress", "renew", "renew/textfmt"},
 	"cmd/keypaird/config":            {"acme", "acme/authority", "acme/dns01", "acme/dns01/need", "acme/dns01/redact", "cmd/keypaird/config/file", "cmd/keypaird/config/filerule", "cmd/keypaird/config/fleetrule", "cmd/keypaird/config/hostname", "cmd/keypaird/config/tomltext", "cmd/keypaird/schedule", "hooks", "hooks/expect", "hooks/preset", "hooks/probe", "renew/durable", "renew/fleet/wave", "renew/keypair", "renew/keypair/pkcs12", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird/config/file":       {"cmd/keypaird/config/tomltext", "renew/durable", "renew/problem"},

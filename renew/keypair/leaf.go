@@ -45,7 +45,7 @@ func (d nameDir) leaf(id string) (storedLeaf, error) {
 	case info.Size() == 0:
 		return storedLeaf{}, &durable.BrokenError{Path: v.At(keyFile), Err: errors.New("is empty")}
 	}
-	return storedLeaf{leaf, fingerprint(leaf), intact(v, full, info, int64(len(spans[0])))}, nil
+	return storedLeaf{leaf, Fingerprint(leaf), intact(v, full, info, int64(len(spans[0])))}, nil
 }
 
 // version opens the directory of version id.

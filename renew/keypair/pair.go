@@ -51,7 +51,7 @@ func Parse(fullchainPEM, keyPEM []byte) (*Pair, error) {
 	if err := ordered(certs); err != nil {
 		return nil, err
 	}
-	p := &Pair{Leaf: certs[0], Chain: certs[1:], key: key, fingerprint: fingerprint(certs[0])}
+	p := &Pair{Leaf: certs[0], Chain: certs[1:], key: key, fingerprint: Fingerprint(certs[0])}
 	if p.keyPEM, err = MarshalKey(key); err != nil {
 		return nil, err
 	}
@@ -83,7 +83,8 @@ func (p *Pair) Combined() []byte {
 // valid reports whether p came from Parse.
 func (p *Pair) valid() bool { return p != nil && p.Leaf != nil && p.key != nil }
 
-func fingerprint(leaf *x509.Certificate) string { return fingerprintOf(leaf.Raw) }
+// Fingerprint returns the SHA-256 of a certificate in lower-case hex.
+func Fingerprint(leaf *x509.Certificate) string { return fingerprintOf(leaf.Raw) }
 
 func fingerprintOf(der []byte) string {
 	sum := sha256.Sum256(der)

@@ -36,7 +36,8 @@ type Alert struct {
 //
 //   - Expiring: the target is no longer configured, servers may still use its
 //     certificate, and that ends soon, see [unconfiguredAt]. No other rule holds then;
-//   - Expiring: the certificate in use is overdue, see [renew.State.OverdueAt];
+//   - Expiring: the certificate in use is overdue, or was revoked, see
+//     [renew.State.OverdueAt];
 //   - Failing: the TLSA records do not match, which only the operator can correct: peers
 //     refuse the key in use, or would refuse the first certificate;
 //   - Failing: an endpoint does not serve the certificate any more, and a reload did not
@@ -84,6 +85,11 @@ func UnconfiguredRemedy(name string) string {
 	return "configure it again, or let the servers use another certificate, then: keypaird forget -files " + name
 }
 
+// RevokedRemedy returns the remedy for a revoked certificate of a target.
+func RevokedRemedy(name string) string {
+	return "replace it and its key, as the daemon does when it may order: keypaird issue " + name
+}
+
 // Failure returns the step of a target that failed most often, of those still needed,
 // and its last failure.
 func Failure(now time.Time, t renew.Target, s renew.State) (step backoff.Step, worst backoff.Attempt) {
@@ -126,6 +132,10 @@ func notice(now time.Time, t renew.Target, s renew.State) (n Notice, due bool) {
 	switch alert.Kind {
 	case Expiring:
 		n.Error = "the certificate in use was not replaced in time"
+		if v := s.Record.Revoked; !v.Of(s.InUse).IsZero() {
+			n.Error = "the certificate in use " + v.String() + ", and is not replaced"
+			n.Remedy = cmp.Or(n.Remedy, RevokedRemedy(t.Name))
+		}
 		if len(t.Unconfigured) > 0 {
 			n.Error = "not configured any more, not renewed, still deployed at " + strings.Join(t.Unconfigured, ", ")
 			n.Remedy = UnconfiguredRemedy(t.Name)

@@ -10,6 +10,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/backoff"
+	"keypaird/renew/keypair"
 	"keypaird/renew/renewtest"
 )
 
@@ -49,6 +50,7 @@ func TestNotice(t *testing.T) {
 		{"three failures to deploy", ours(day, 90*day), refused(3), Failing, "no such proxy"},
 		{"half of what was left is gone", ours(76*day, 90*day), func(*renew.Record) {}, Expiring, "not replaced in time"},
 		{"expired, and why", ours(91*day, 90*day), failed(9), Expiring, "not replaced in time: no"},
+		{"revoked", ours(day, 90*day), func(r *renew.Record) { r.SetRevoked(keypair.Fingerprint(ours(day, 90*day)), now.Add(-time.Hour)) }, Expiring, "revoked at 2026-03-01 11:00Z"},
 		{"six-day, half of what was left is gone", ours(5*day, 6*day), func(*renew.Record) {}, Expiring, "not replaced"},
 		{"failing, notified an hour ago", ours(61*day, 90*day), sent(renew.Notified{Failing: now.Add(-time.Hour)}, failed(4)), "", ""},
 		{"failing, notified a day ago", ours(61*day, 90*day), sent(renew.Notified{Failing: now.Add(-day)}, failed(4)), Failing, "no"},

@@ -2,6 +2,7 @@ package record
 
 import (
 	"cmp"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -42,6 +43,26 @@ type Ordering struct {
 	RenewalInfo renewalinfo.Info           `json:"ari,omitzero"`      // of the newest version
 	TLSA        TLSA                       `json:"tlsa,omitzero"`     // keys and TLSA records (DANE)
 	External    Imported                   `json:"external,omitzero"` // of the files, if the certificate is external
+	Revoked     Revocation                 `json:"revoked,omitzero"`  // the last
+}
+
+// A Revocation says which certificate of the target the operator has revoked.
+type Revocation struct {
+	Fingerprint string    `json:"fingerprint"`
+	At          time.Time `json:"at"`
+}
+
+// Of returns when a certificate was revoked; zero if it was not, or is nil.
+func (v Revocation) Of(leaf *x509.Certificate) time.Time {
+	if leaf == nil || v.At.IsZero() || v.Fingerprint != keypair.Fingerprint(leaf) {
+		return time.Time{}
+	}
+	return v.At
+}
+
+// String says in a sentence when it was.
+func (v Revocation) String() string {
+	return "was revoked at " + v.At.UTC().Format("2006-01-02 15:04Z")
 }
 
 // A Fleet says which certificate was last taken from other machines or published to
@@ -65,7 +86,8 @@ func (r Record) MarshalJSON() ([]byte, error) {
 		TLSA        TLSA                       `json:"tlsa,omitzero"`
 		External    Imported                   `json:"external,omitzero"`
 		Fleet       Fleet                      `json:"fleet,omitzero"`
-	}{r.Fingerprint, r.CA, r.Profile, r.IssuedAt, r.Orders, r.RenewalInfo, r.Deployments, r.Notified, r.TLSA, r.External, r.Fleet})
+		Revoked     Revocation                 `json:"revoked,omitzero"`
+	}{r.Fingerprint, r.CA, r.Profile, r.IssuedAt, r.Orders, r.RenewalInfo, r.Deployments, r.Notified, r.TLSA, r.External, r.Fleet, r.Revoked})
 }
 
 // A Deployment is the progress of the newest version in one deployment.
@@ -150,9 +172,14 @@ func (r *Record) SetIssued(profile, ca, fingerprint string, now time.Time) {
 	r.IssuedAt = now.UTC().Truncate(time.Second)
 }
 
+// SetRevoked records that the operator has revoked a certificate.
+func (r *Record) SetRevoked(fingerprint string, now time.Time) {
+	r.Revoked = Revocation{fingerprint, now.UTC().Truncate(time.Second)}
+}
+
 // SetImported records that the newest version is from files.
 func (r *Record) SetImported(fingerprint string, from Imported) {
-	r.Ordering = Ordering{Fingerprint: fingerprint, CA: NameOfExternal, External: from, TLSA: r.TLSA}
+	r.Ordering = Ordering{Fingerprint: fingerprint, CA: NameOfExternal, External: from, TLSA: r.TLSA, Revoked: r.Revoked}
 }
 
 // SetFailedOrder records the failure of an order at ca.

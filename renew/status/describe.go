@@ -34,6 +34,10 @@ func (t Target) actionRequired(now time.Time) string {
 		return t.replaceExternal(now)
 	case !now.Before(t.Live.NotAfter):
 		return "the certificate in use has expired" + because
+	case !t.Live.Revoked.IsZero() && t.alert.Failure.Failures == 0:
+		return "the certificate in use was revoked at " + day(t.Live.Revoked)
+	case !t.Live.Revoked.IsZero():
+		return "the certificate in use was revoked at " + day(t.Live.Revoked) + because
 	case t.alert.Kind == notify.Expiring:
 		return "the certificate in use should have been replaced by now" + because
 	case t.TLSA != nil && t.TLSA.Refused:
@@ -56,6 +60,8 @@ func (t Target) unhealthy(now time.Time) string {
 		return "no certificate is live; " + t.next()
 	case !now.Before(t.Live.NotAfter):
 		return fmt.Sprintf("expired %s; %s", day(t.Live.NotAfter), t.next())
+	case !t.Live.Revoked.IsZero():
+		return fmt.Sprintf("revoked %s; %s", day(t.Live.Revoked), t.next())
 	case !now.Before(t.OverdueAt):
 		return fmt.Sprintf("expires %s, should have been replaced by %s; %s", day(t.Live.NotAfter), day(t.OverdueAt), t.next())
 	}

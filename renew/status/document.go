@@ -100,6 +100,7 @@ type Certificate struct {
 	Dir         string    `json:"dir"`
 	NotBefore   time.Time `json:"not_before"`
 	NotAfter    time.Time `json:"not_after"`
+	Revoked     time.Time `json:"revoked,omitzero"` // by the operator, as far as is known
 }
 
 // A StandIn is a self-signed pair that was written for a server to start with, until

@@ -15,6 +15,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/backoff"
+	"keypaird/renew/notify"
 	"keypaird/renew/status/nodes"
 	"keypaird/renew/textfmt"
 )
@@ -48,7 +49,7 @@ func newPageTemplate() *pageTemplate {
 	p := new(pageTemplate)
 	p.form, p.err = template.New("page").Funcs(template.FuncMap{
 		"clean": printable, "lines": lines, "when": local, "stamp": stamp, "times": times, "short": short, "percent": percent, "date": date, "link": link,
-		"whereLeft": WhereLeft, "leftRemedy": LeftRemedy,
+		"whereLeft": WhereLeft, "leftRemedy": LeftRemedy, "revokedRemedy": notify.RevokedRemedy,
 	}).Parse(pageHTML)
 	return p
 }

@@ -9,6 +9,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/backoff"
+	"keypaird/renew/notify"
 	"keypaird/renew/textfmt"
 )
 
@@ -53,9 +54,7 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 		}
 		fmt.Fprintf(w, "  %s by %s\n", n.Name, n.Challenge)
 	}
-	if t.Live != nil {
-		fmt.Fprintf(w, "  live %.16s, issued by %s, in %s\n", t.Live.Fingerprint, printable(t.Live.Issuer), t.Live.Dir)
-	}
+	t.writeLive(w)
 	if t.StandIn != nil {
 		fmt.Fprintf(w, "  %s, in %s\n", t.StandIn.describe(), strings.Join(t.StandIn.Files, " "))
 	}
@@ -96,6 +95,18 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 	}
 	if t.Next.Action == renew.Wait && t.Next.At != nil {
 		fmt.Fprintf(w, "  next try at %s, in %s, because: %s\n", day(*t.Next.At), span(t.Next.At.Sub(now)), t.Next.Why)
+	}
+}
+
+// writeLive prints the certificate in use, if there is one.
+func (t Target) writeLive(w io.Writer) {
+	if t.Live == nil {
+		return
+	}
+	fmt.Fprintf(w, "  live %.16s, issued by %s, in %s\n", t.Live.Fingerprint, printable(t.Live.Issuer), t.Live.Dir)
+	if at := t.Live.Revoked; !at.IsZero() {
+		fmt.Fprintf(w, "  revoked at %s: clients that check this refuse it\n", day(at))
+		writeRemedy(w, "  ", notify.RevokedRemedy(t.Name))
 	}
 }
 

@@ -10,10 +10,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/notify"
 	"keypaird/renew/problem"
 )
 
@@ -42,6 +44,8 @@ type Revoked struct {
 	CA          string `json:"ca"`
 	Reason      string `json:"reason,omitempty"`
 	ReplacedBy  string `json:"replaced_by,omitempty"` // version that is live now
+
+	remedy string
 }
 
 // Find finds the live version of the target, which is what will be revoked, whatever is
@@ -98,7 +102,10 @@ func (r *Revocation) Replace(ctx context.Context, e *engine.Engine, step func(ta
 // CA certifies it for nobody again.
 func (r *Revocation) Run(ctx context.Context, e *engine.Engine) (Revoked, error) {
 	leaf := r.version.Pair.Leaf
-	done := Revoked{r.Target, r.version.ID, r.version.Pair.Fingerprint(), fmt.Sprintf("%x", leaf.SerialNumber), r.ca, r.Reason, r.Replaced(e)}
+	done := Revoked{r.Target, r.version.ID, r.version.Pair.Fingerprint(), fmt.Sprintf("%x", leaf.SerialNumber), r.ca, r.Reason, r.Replaced(e), notify.RevokedRemedy(r.Target)}
+	if !e.HasTarget(r.Target) {
+		done.remedy = notify.UnconfiguredRemedy(r.Target)
+	}
 	c, err := e.CA(r.ca)
 	if err != nil {
 		return done, err
@@ -118,12 +125,26 @@ func (r *Revocation) Run(ctx context.Context, e *engine.Engine) (Revoked, error)
 	if err := c.Revoke(ctx, leaf, key, reason); err != nil {
 		return done, fmt.Errorf("revoking the certificate of %q: %w", r.Target, err)
 	}
-	return done, nil
+	return done, r.record(e)
+}
+
+// record records that the certificate was revoked, so that the next pass replaces it if it
+// is still live.
+func (r *Revocation) record(e *engine.Engine) error {
+	record, err := renew.LoadRecord(e.Store, r.Target)
+	if err == nil {
+		record.SetRevoked(r.version.Pair.Fingerprint(), time.Now())
+		err = new(renew.Records).SaveDurably(e.Store, r.Target, record)
+	}
+	if err != nil && r.Replaced(e) == "" {
+		return problem.Newf("replace it: keypaird issue -new-key "+r.Target, "the certificate of %q is revoked, which could not be recorded: %w", r.Target, err)
+	}
+	return nil
 }
 
 // WriteText writes what was revoked, and what is to be done.
 func (r Revoked) WriteText(w io.Writer) error {
-	next := "it may still be deployed: keypaird issue -new-key " + r.Target
+	next := r.remedy
 	if r.ReplacedBy != "" {
 		next = "replaced by " + r.ReplacedBy
 	}

@@ -17,12 +17,13 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	commands "keypaird/cmd/keypaird/fleet"
 	"keypaird/cmd/keypaird/version"
+	"keypaird/renew"
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/envelope"
 	"keypaird/renew/fleet/remote"
 	"keypaird/renew/fleet/wire"
 	"keypaird/renew/keypair"
-	"keypaird/renew/lifetime"
+	"keypaird/renew/record"
 )
 
 // boot identifies this process among the nodes: a machine with the same name has another.
@@ -100,10 +101,11 @@ func sumOfTarget(t config.Target) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// urgent reports whether what a target uses ends soon.
+// urgent reports whether what a target uses ends soon, or was revoked.
 func urgent(store *keypair.Store, target string) bool {
-	l, err := store.Look(target, "")
-	return err == nil && lifetime.EndsSoon(l.InUse, time.Now())
+	l, err := store.Look(target, record.File)
+	r, _ := record.Parse(l.File)
+	return err == nil && renew.State{InUse: l.InUse, Record: r}.Urgent(time.Now())
 }
 
 // filesOf returns where this machine keeps what it orders.

@@ -239,6 +239,9 @@ func (n *Node) pullRecord(target string, o record.Ordering, nextKey []byte) erro
 			return err
 		}
 	}
+	if o.Revoked.At.Before(have.Revoked.At) { // here, a moment ago
+		o.Revoked = have.Revoked
+	}
 	have.Ordering = o
 	return new(record.Records).Save(n.o.Store, target, have)
 }
