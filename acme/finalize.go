@@ -2,12 +2,8 @@ package acme
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -53,7 +49,7 @@ func (j *job) finalize(ctx context.Context, n int) error {
 
 // sendRequest sends the certificate request.
 func (j *job) sendRequest(ctx context.Context) error {
-	der, err := csr(j.key, j.req.Names, j.named)
+	der, err := keypair.Request(j.key, j.req.Names, j.named)
 	if err != nil {
 		return fmt.Errorf("making the request to sign: %w", err)
 	}
@@ -99,26 +95,6 @@ func (j *job) stillReady(n int, err error) error {
 	what := fmt.Sprintf("finalizing: after %d requests: %s", n, textfmt.OneLine(err.Error(), maxDetail))
 	return timeout(j.client.ca.Name, what, time.Since(j.asked).Round(time.Second))
 }
-
-// csr returns a PKCS #10 request for exactly names. A common name is in it only if
-// named is true: CAs that set one take it from the names (RFC 8555, section 7.4), and
-// there is none for a longer name.
-func csr(key crypto.Signer, names []string, named bool) ([]byte, error) {
-	var t x509.CertificateRequest
-	for _, name := range names {
-		if ip := net.ParseIP(name); ip != nil {
-			t.IPAddresses = append(t.IPAddresses, ip)
-		} else {
-			t.DNSNames = append(t.DNSNames, name)
-		}
-		if named && t.Subject.CommonName == "" && len(name) <= maxCommonName {
-			t.Subject.CommonName = name
-		}
-	}
-	return x509.CreateCertificateRequest(rand.Reader, &t, key)
-}
-
-const maxCommonName = 64 // RFC 5280, appendix A.1: ub-common-name
 
 // fetchCertificate downloads the chain and checks that it is for the ordered names
 // and the key.

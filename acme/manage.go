@@ -80,12 +80,29 @@ func (c *Client) gone(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	found, err := c.find(ctx, a.key)
-	p, refused := errors.AsType[*Problem](err)
-	return refused && p.Type == "accountDoesNotExist" || err == nil && found.Status == legoacme.StatusDeactivated
+	status := c.status(ctx, a.key)
+	return status == noAccount || status == legoacme.StatusDeactivated
 }
 
-// Deactivate deactivates the account (section 7.3.6), for good. Its files stay.
+// noAccount is the status of an account that the CA does not have.
+const noAccount = "none"
+
+// status asks the CA for the status of the account of a key; "" if that is not known.
+func (c *Client) status(ctx context.Context, key crypto.Signer) string {
+	found, err := c.find(ctx, key)
+	switch p, _ := errors.AsType[*Problem](err); {
+	case err == nil:
+		return found.Status
+	case p != nil && p.Type == "accountDoesNotExist":
+		return noAccount
+	case p != nil && p.Type == "unauthorized": // RFC 8555, section 7.3.6; Boulder and Pebble answer so
+		return legoacme.StatusDeactivated
+	}
+	return ""
+}
+
+// Deactivate deactivates the account (section 7.3.6), for good. Its files stay. After a
+// failure the CA is asked whether it did: its answer may have been lost.
 func (c *Client) Deactivate(ctx context.Context) (url string, err error) {
 	defer recoverTo(&err, c.log)
 	file, known, err := c.files.Load()
@@ -99,7 +116,7 @@ func (c *Client) Deactivate(ctx context.Context) (url string, err error) {
 	if err == nil {
 		err = c.atAccount(ctx, a, tries, func(s *session) error { return s.core.Accounts.Deactivate(a.url) })
 	}
-	if err != nil {
+	if err != nil && (a.key == nil || c.status(ctx, a.key) != legoacme.StatusDeactivated) {
 		return file.URL, err
 	}
 	file.Deactivated = time.Now().UTC().Truncate(time.Second)

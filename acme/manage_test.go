@@ -167,6 +167,90 @@ func TestDeactivate(t *testing.T) {
 	g.registerAgain(t, first)
 }
 
+// once is a fault of the first request.
+func once(f acmetest.Fault) acmetest.Fault {
+	var asked atomic.Bool
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asked.CompareAndSwap(false, true) {
+				f(next).ServeHTTP(w, r)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// accountBehindFault returns a fixture with an account, and the fault of its POST requests.
+func accountBehindFault(t *testing.T) (g *fixture, url string, fault *atomic.Pointer[acmetest.Fault]) {
+	t.Helper()
+	fault = new(atomic.Pointer[acmetest.Fault])
+	g = newFixture(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if f := fault.Load(); f != nil && r.Method == http.MethodPost {
+				(*f)(next).ServeHTTP(w, r)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}})
+	url, err := g.client(t).Account(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g, url, fault
+}
+
+// An account that the CA has deactivated is replaced when asked for, whatever is known here.
+func TestRegisterDeactivated(t *testing.T) {
+	g, url, fault := accountBehindFault(t)
+	lost := acmetest.Lost()
+	fault.Store(&lost)
+	if _, err := g.client(t).Deactivate(t.Context()); err == nil {
+		t.Error("deactivated without an answer")
+	}
+	fault.Store(nil)
+	g.registerAgain(t, url)
+}
+
+// Where the answer of the CA is lost, it is asked whether it has deactivated the account: by
+// this process or, if it cannot be asked, by the next.
+func TestDeactivateAnswerLost(t *testing.T) {
+	refused := acmetest.Problem{Status: http.StatusForbidden, Type: "unauthorized"}
+	for _, tt := range []struct {
+		name  string
+		fault acmetest.Fault
+		ok    bool // of the first process; else the next one succeeds
+	}{
+		{"one answer lost", acmetest.At(acmetest.PathAccount, once(acmetest.Lost())), true},
+		{"all answers lost", acmetest.At(acmetest.PathAccount, acmetest.Lost()), true},
+		{"the CA still shows it", func(next http.Handler) http.Handler {
+			shown := acmetest.Say(http.StatusOK, `{"status": "deactivated"}`, "Content-Type: application/json", "Location: https://ca.test/1")
+			return acmetest.At(acmetest.PathAccount, acmetest.Lost())(acmetest.At(acmetest.PathNewAccount, shown)(next))
+		}, true},
+		{"the CA is away then", acmetest.Lost(), false},
+		{"the CA refuses", acmetest.At(acmetest.PathAccount, acmetest.Answer(refused)), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g, url, fault := accountBehindFault(t)
+			c := g.client(t)
+			fault.Store(&tt.fault)
+			if got, err := c.Deactivate(t.Context()); got != url || (err == nil) != tt.ok {
+				t.Errorf("Deactivate = %s, %v", got, err)
+			}
+			fault.Store(nil)
+			if !tt.ok {
+				if _, err := g.client(t).Deactivate(t.Context()); err != nil {
+					t.Errorf("again: %v", err)
+				}
+			}
+			_, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
+			wantError(t, err, "was deactivated at ", "keypaird account register")
+			g.registerAgain(t, url)
+		})
+	}
+}
+
 // registerAgain registers another account in place of the first, whose files are kept, and
 // orders with it.
 func (g *fixture) registerAgain(t *testing.T, first string) {
