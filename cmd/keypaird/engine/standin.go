@@ -10,6 +10,7 @@ import (
 
 	"keypaird/hooks/standin"
 	"keypaird/renew"
+	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
 	"keypaird/renew/rights"
@@ -102,13 +103,15 @@ func (e *Engine) filesOf(target, deployment string) []string {
 func allMissing(files []string) (bool, error) {
 	there, missing := "", ""
 	for _, path := range files {
-		switch _, err := os.Lstat(path); {
+		_, err := os.Lstat(path)
+		failed, _ := errors.AsType[*fs.PathError](err)
+		switch {
 		case err == nil:
 			there = path
 		case errors.Is(err, fs.ErrNotExist):
 			missing = path
 		default:
-			return false, err
+			return false, &durable.WriteError{Path: path, Err: failed.Err}
 		}
 	}
 	if there != "" && missing != "" {
