@@ -107,6 +107,8 @@ type draft struct {
 	path    string          // of the file
 	group   int             // of the file; -1: that of the process
 
+	state, usual string // the directory of the state, and the usual one; "": the usual one can be used
+
 	missing           []variable      // that name files which did not exist
 	made              map[string]bool // paths of files beside the configuration
 	wrote             []string        // lines about them

@@ -218,6 +218,39 @@ func TestFileThatAppears(t *testing.T) {
 	}
 }
 
+// Where the usual state directory is of no use to this user, the configuration names one
+// beside itself.
+func TestOwnState(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for usual, want := range map[string]string{
+		filepath.Join(dir, "state"):  filepath.Join(dir, "state"),
+		filepath.Join(file, "state"): filepath.Join(dir, "a", "keypaird-state"),
+	} {
+		d := &draft{answers: answers{domain: "example.org", host: "example.org"}, machine: &machine{}, group: -1}
+		d.path = filepath.Join(dir, "a", "keypaird.toml")
+		cfg, err := d.write(t.Context(), func(name string) string {
+			if name == "STATE_DIRECTORY" {
+				return usual
+			}
+			return ""
+		})
+		if err != nil || cfg.State != want {
+			t.Errorf("usual %s: %v, %v; want %s", usual, cfg, err, want)
+			continue
+		}
+		if again, err := config.Load(config.Options{Path: d.path, Getenv: func(string) string { return "" }, NoSecrets: true}); want != usual && (err != nil || again.State != want) {
+			t.Errorf("usual %s: read again: %v, %v", usual, again, err)
+		}
+		if err := os.Remove(d.path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // What a server prints as lines for each name stands under that name.
 func TestHeaded(t *testing.T) {
 	got := headed([]string{"a /live/x;    # in the block of that name", "b", "# for that name", "c    # of all"}, "example.org")

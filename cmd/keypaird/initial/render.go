@@ -20,6 +20,9 @@ func (w *draft) render(ctx context.Context) string {
 	if w.email != "" {
 		fmt.Fprintf(&b, "email = %s\n", tomltext.Quote(w.email))
 	}
+	if w.state != "" {
+		fmt.Fprintf(&b, "\n# Keys and certificates: this user may not write to %s.\nstate = %s\n", w.usual, tomltext.Quote(w.state))
+	}
 	w.renderHTTP(&b)
 	w.renderDNS(&b)
 	if w.identity() {

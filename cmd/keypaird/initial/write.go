@@ -26,14 +26,19 @@ func checkPlace(path string) error {
 		shown := tomltext.Printable(path, columns*10)
 		return problem.Newf("to test it: keypaird -config "+word(shown)+" check; to write another one: keypaird init -o FILE", "there is %s already: it is left as it is", shown)
 	}
-	dir := filepath.Dir(path)
-	for dir != "/" && !exists(dir) {
-		dir = filepath.Dir(dir)
-	}
-	if err := unix.Access(dir, unix.W_OK); err != nil {
+	if dir, err := canMake(filepath.Dir(path)); err != nil {
 		return problem.Newf("run this as root, or name another file: keypaird init -o FILE", "no file can be made in %s: %w", dir, err)
 	}
 	return nil
+}
+
+// canMake returns why files cannot be made in a directory, or it cannot be made itself, and
+// at which directory that fails.
+func canMake(dir string) (string, error) {
+	for dir != "/" && !exists(dir) {
+		dir = filepath.Dir(dir)
+	}
+	return dir, unix.Access(dir+"/.", unix.W_OK|unix.X_OK)
 }
 
 // mode returns the mode of the configuration file.
@@ -44,12 +49,24 @@ func (w *draft) mode() fs.FileMode {
 	return 0o600
 }
 
-// write writes the configuration, and never over another file.
-func (w *draft) write(ctx context.Context, getenv func(string) string) (*config.Config, error) {
+// parse returns the configuration, with its text.
+func (w *draft) parse(ctx context.Context, getenv func(string) string) (*config.Config, string, error) {
 	text := w.render(ctx)
 	cfg, err := config.Options{Getenv: getenv, NoSecrets: true, HasProvider: preflight.HasProvider}.Parse(w.path, text, w.mode())
+	return cfg, text, err
+}
+
+// write writes the configuration, and never over another file.
+func (w *draft) write(ctx context.Context, getenv func(string) string) (*config.Config, error) {
+	cfg, text, err := w.parse(ctx, getenv)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := canMake(cfg.State); err != nil {
+		w.state, w.usual = filepath.Join(filepath.Dir(w.path), "keypaird-state"), cfg.State
+		if cfg, text, err = w.parse(ctx, getenv); err != nil {
+			return nil, err
+		}
 	}
 	if err := w.makeDir(filepath.Dir(w.path)); err != nil {
 		return nil, err
