@@ -45,6 +45,18 @@ func runAll(tasks []func() []Finding) []Finding {
 	return slices.Concat(results...)
 }
 
+// distinct returns findings without those that are there already: what holds for a name
+// is found for each target that has it.
+func distinct(all []Finding) (list []Finding) {
+	known := map[Finding]bool{}
+	for _, f := range all {
+		if !known[f] {
+			known[f], list = true, append(list, f)
+		}
+	}
+	return list
+}
+
 // finding returns the Finding of a check that ended with err; detail is for success.
 func finding(check, subject, detail string, err error) Finding {
 	if err == nil {

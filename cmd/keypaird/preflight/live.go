@@ -78,7 +78,7 @@ func (c *liveCheck) checkOrdering(ctx context.Context) []Finding {
 	for _, s := range c.engine.Targets {
 		found = append(found, c.renewalInfo(ctx, s)...)
 	}
-	return found
+	return distinct(found)
 }
 
 // checkCAs fetches the directory of each CA and asks for the account: CAA and
