@@ -67,7 +67,7 @@ var commands = []command{
 	{cli.Command{Name: "deploy", Args: "[-list|-stand-in] [-v] [-json] [NAME...]", Does: "deploy and verify again what is stored, or list presets"}, deployCommand},
 	{cli.Command{Name: "account", Args: "[-json] [show|register|rollover|deactivate] [CA...]", Does: "show the accounts at CAs, or change one"}, accountCommand},
 	{cli.Command{Name: "revoke", Args: "[-reason REASON] [-key] [-only] [-v] [-json] NAME", Does: "replace a certificate and its key, and revoke the old one"}, revokeCommand},
-	{cli.Command{Name: "fleet", Args: "[-rotate] [-print-etcdctl] [-json] [-reason REASON] [-compromised] key|init|status|rollback|hold|go|remove [NAME...]", Does: "begin a fleet, show it, or control how its certificates are deployed"}, fleetCommand},
+	{cli.Command{Name: "fleet", Args: "[-rotate] [-print-etcdctl] [-json] [-reason REASON] [-compromised] [-force] key|init|status|rollback|hold|go|remove [NAME...]", Does: "begin a fleet, show it, or control how its certificates are deployed"}, fleetCommand},
 	{cli.Command{Name: "dns", Args: "[-json] [PROVIDER]", Does: "list DNS providers, or the variables of one"}, dnsCommand},
 	{cli.Command{Name: "version", Args: "[-json]", Does: "print the version"}, versionCommand},
 }

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"crypto/x509"
 	"hash/maphash"
 	"log/slog"
 	"slices"
@@ -31,10 +30,6 @@ type Options struct {
 	Names    func(target string) []string // those that its pair must have; nil: any
 	Urgent   func(target string) bool     // waves hold nobody: what is in use ends soon, or was revoked; nil: none is
 	Rules    wave.Rules
-
-	// Accepts returns why peers refuse an earlier certificate of a target; nil: they do not. It
-	// is asked before a rollback; nil: it is not.
-	Accepts func(ctx context.Context, target string, leaf *x509.Certificate) error
 
 	// Observer has Run only follow what is there: another process is this node.
 	Observer bool

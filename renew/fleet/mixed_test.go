@@ -122,7 +122,7 @@ func TestNewerNode(t *testing.T) {
 		if term, err = b.Term(); err != nil {
 			t.Fatal(err)
 		}
-		r, err := b.Rollback(t.Context(), term, "x.example") // to what the newer one wrote
+		r, err := b.Rollback(t.Context(), term, "x.example", nil) // to what the newer one wrote
 		if err != nil || r.Serial != 3 {
 			t.Errorf("%+v, %v", r, err)
 		}

@@ -163,8 +163,9 @@ func (f *Fleet) Go(ctx context.Context, t *Term, target string) error {
 	return f.change(ctx, t, target, func(r document.Release) document.Release { return wave.Go(f.now(), r) })
 }
 
-// Rollback makes the version before the newest release a new one, for all nodes at once.
-func (f *Fleet) Rollback(ctx context.Context, t *Term, target string) (document.Release, error) {
+// Rollback makes the version before the newest release a new one, for all nodes at once,
+// unless accepts returns why peers refuse it; a nil accepts is not asked.
+func (f *Fleet) Rollback(ctx context.Context, t *Term, target string, accepts func(*x509.Certificate) error) (document.Release, error) {
 	unlock, err := f.lock(ctx, target)
 	if err != nil {
 		return document.Release{}, err
@@ -192,8 +193,8 @@ func (f *Fleet) Rollback(ctx context.Context, t *Term, target string) (document.
 			failed = err
 			continue
 		}
-		if f.Accepts != nil {
-			err = f.Accepts(ctx, target, p.Leaf)
+		if accepts != nil {
+			err = accepts(p.Leaf)
 		}
 		if err != nil {
 			return now, fmt.Errorf("rolling %q back: %w", target, err)

@@ -106,11 +106,11 @@ func TestRollback(t *testing.T) {
 		a, b, c := w.start("a"), w.start("b"), w.start("c")
 		w.takenBy("a")
 		term, _ := a.Term()
-		if _, err := a.Rollback(t.Context(), term, "x.example"); err == nil || problem.Remedy(err) == "" {
+		if _, err := a.Rollback(t.Context(), term, "x.example", nil); err == nil || problem.Remedy(err) == "" {
 			t.Error(err)
 		}
 		w.publish(a, "x.example")
-		if _, err := a.Rollback(t.Context(), term, "x.example"); err == nil || problem.Remedy(err) == "" {
+		if _, err := a.Rollback(t.Context(), term, "x.example", nil); err == nil || problem.Remedy(err) == "" {
 			t.Error(err)
 		}
 		first, _ := a.Release("x.example")
@@ -122,14 +122,14 @@ func TestRollback(t *testing.T) {
 		if r, _ := b.Release("x.example"); r.Held == "" || r.All {
 			t.Errorf("not held: %+v", r)
 		}
-		if r, err := a.Rollback(t.Context(), term, "x.example"); err != nil || r.Serial != 3 || r.Fingerprint != first.Fingerprint || !r.All {
+		if r, err := a.Rollback(t.Context(), term, "x.example", nil); err != nil || r.Serial != 3 || r.Fingerprint != first.Fingerprint || !r.All {
 			t.Errorf("Rollback = %+v, %v", r, err)
 		}
 		time.Sleep(time.Second)
 		if p, r, err := c.Pair(t.Context(), "x.example"); err != nil || r.Serial != 3 || p.Fingerprint() != first.Fingerprint {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if r, err := a.Rollback(t.Context(), term, "x.example"); err != nil || r.Fingerprint != second.Fingerprint {
+		if r, err := a.Rollback(t.Context(), term, "x.example", nil); err != nil || r.Fingerprint != second.Fingerprint {
 			t.Errorf("back again = %+v, %v", r, err)
 		}
 		w.publish(a, "x.example")

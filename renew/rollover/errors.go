@@ -37,15 +37,28 @@ func (s State) mismatchError(names []string, nextReady bool, target string) erro
 }
 
 // Refused returns why peers refuse a certificate with an earlier key, by the TLSA records that
-// a name has now; nil: they do not.
-func Refused(leaf *x509.Certificate, target, name string, set RecordSet) error {
+// a name has now and had in the last observation; nil: they do not.
+func Refused(leaf *x509.Certificate, target, name string, last Observation, set RecordSet, now time.Time) error {
+	force := "\nor at once, if nothing else serves: keypaird fleet rollback -force " + target
 	usable := func(records []string) bool { return slices.ContainsFunc(records, tlsa.Usable) }
-	if !tlsa.Refuses(set.Records, leaf) && (usable(set.Records) || !usable(set.Partly)) {
+	if tlsa.Refuses(set.Records, leaf) || !usable(set.Records) && usable(set.Partly) {
+		line := tlsa.ZoneLine(name, tlsa.Record(leaf.RawSubjectPublicKeyInfo))
+		return problem.Newf("publish this beside the existing records, and two TTLs later run this again: "+line+"\nor order another certificate: keypaird issue -force "+target+force,
+			"none of the TLSA records of %s matches its key: peers that check them would refuse it", name)
+	}
+	o := last.Answered(set, nil, now)
+	known := slices.DeleteFunc(slices.Clone(set.Records), func(r string) bool { return !o.appeared(r).IsZero() })
+	if !usable(set.Records) || usable(known) && !tlsa.Refuses(known, leaf) {
 		return nil
 	}
-	line := tlsa.ZoneLine(name, tlsa.Record(leaf.RawSubjectPublicKeyInfo))
-	return problem.Newf("publish this beside the existing records, and two TTLs later run this again: "+line+"\nor order another certificate: keypaird issue -force "+target,
-		"none of the TLSA records of %s matches its key: peers that check them would refuse it", name)
+	from := now.Add(maxTTL)
+	for _, a := range o.Appeared {
+		if t := a.At.Add(2 * o.TTL); tlsa.Usable(a.Record) && !tlsa.Refuses([]string{a.Record}, leaf) && t.Before(from) {
+			from = t
+		}
+	}
+	return problem.Newf("run this again after "+from.UTC().Format(time.RFC3339)+force,
+		"the TLSA record of its key at %s was not visible for two TTLs yet: caches may lack it, and peers would refuse it", name)
 }
 
 // HeldError returns why a certificate is not ordered: peers would refuse it because of

@@ -10,28 +10,40 @@ import (
 	"keypaird/renew/tlsa"
 )
 
-// An earlier certificate is refused unless each server has its record at each name, or none has
-// any that peers use.
+// An earlier certificate is refused unless each server has its record at each name, and had it
+// for two TTLs as far as is known, or none has any that peers use.
 func TestRefused(t *testing.T) {
 	leaf := &x509.Certificate{RawSubjectPublicKeyInfo: spki("k1")}
-	own, other, unusable := tlsa.Record(spki("k1")), tlsa.Record(spki("k2")), "3 1 1 00"
+	own, other, unusable, anyCA := tlsa.Record(spki("k1")), tlsa.Record(spki("k2")), "3 1 1 00", "2 0 1 "+strings.Repeat("00", 32)
+	was := func(records ...string) Observation {
+		return Observation{At: now.Add(-time.Hour), Records: records, TTL: time.Hour, TTLAt: now.Add(-time.Hour)}
+	}
 	for _, tt := range []struct {
 		all, partly []string
-		refused     bool
+		last        Observation
+		refused     string
 	}{
-		{nil, nil, false},
-		{[]string{own}, nil, false},
-		{[]string{own, other}, []string{other}, false},
-		{[]string{unusable}, nil, false},
-		{[]string{other}, nil, true},
-		{[]string{other}, []string{own}, true},
-		{nil, []string{own}, true},
-		{[]string{unusable}, []string{other}, true},
-		{[]string{"2 0 1 " + strings.Repeat("00", 32)}, nil, false},
+		{nil, nil, Observation{}, ""},
+		{[]string{own}, nil, Observation{}, ""},
+		{[]string{own, other}, []string{other}, Observation{}, ""},
+		{[]string{unusable}, nil, Observation{}, ""},
+		{[]string{other}, nil, Observation{}, tlsa.ZoneLine(mx, own)},
+		{[]string{other}, []string{own}, Observation{}, tlsa.ZoneLine(mx, own)},
+		{nil, []string{own}, Observation{}, tlsa.ZoneLine(mx, own)},
+		{[]string{unusable}, []string{other}, Observation{}, tlsa.ZoneLine(mx, own)},
+		{[]string{anyCA}, nil, Observation{}, ""},
+		{[]string{own, other}, nil, was(own), ""},
+		{[]string{own, other}, nil, was(other), "after 2026-03-01T14:00:00Z"},
+		{[]string{own, unusable}, nil, was(other), "after 2026-03-01T14:00:00Z"},
+		{[]string{own}, nil, was(), "after 2026-03-01T14:00:00Z"},
+		{[]string{own, anyCA}, nil, was(anyCA), ""},
+		{[]string{own, other}, nil, was(own).Answered(RecordSet{Records: []string{other}, TTL: time.Hour}, nil, now.Add(-time.Minute)), "after 2026-03-01T14:00:00Z"},
+		{[]string{own, other}, nil, was(other).Answered(RecordSet{Records: []string{own, other}, TTL: time.Hour}, nil, now.Add(-time.Minute)), "after 2026-03-01T13:59:00Z"},
+		{[]string{own, other}, nil, was(other).Answered(RecordSet{Records: []string{own, other}, TTL: time.Hour}, nil, now.Add(-2*time.Hour)), ""},
 	} {
-		err := Refused(leaf, "example.org", mx, RecordSet{Records: tt.all, Partly: tt.partly})
-		if (err != nil) != tt.refused || err != nil && !strings.Contains(problem.Remedy(err), tlsa.ZoneLine(mx, own)) {
-			t.Errorf("%q, partly %q: %v (%s)", tt.all, tt.partly, err, problem.Remedy(err))
+		err := Refused(leaf, "example.org", mx, tt.last, RecordSet{Records: tt.all, Partly: tt.partly, TTL: time.Hour}, now)
+		if (err != nil) != (tt.refused != "") || !strings.Contains(problem.Remedy(err), tt.refused) {
+			t.Errorf("%q, partly %q, last %+v: %v (%s); want %q", tt.all, tt.partly, tt.last, err, problem.Remedy(err), tt.refused)
 		}
 	}
 }

@@ -28,6 +28,14 @@ type Observation struct {
 	TTLAt   time.Time     `json:"ttl_at,omitzero"` // when that TTL was last observed
 	Since   time.Time     `json:"since,omitzero"`  // when the record of the next key was first observed; zero: it is not published
 	Error   string        `json:"error,omitempty"` // of the last query, if it failed
+
+	Appeared []Appearance `json:"appeared,omitempty"` // of records that caches may still lack
+}
+
+// An Appearance is a record that an earlier query did not find.
+type Appearance struct {
+	Record string    `json:"record"`
+	At     time.Time `json:"at"` // when it was first observed
 }
 
 // maxTTL is the longest that caches keep anything (RFC 8767, section 4).
@@ -48,7 +56,26 @@ func (o Observation) Answered(set RecordSet, next *Key, now time.Time) Observati
 			n.Since = now
 		}
 	}
+	for _, r := range set.Records {
+		at := o.appeared(r)
+		if !o.At.IsZero() && !slices.Contains(o.Records, r) || at.After(now) {
+			at = now
+		}
+		if !at.IsZero() && now.Before(at.Add(2*n.TTL)) {
+			n.Appeared = append(n.Appeared, Appearance{r, at})
+		}
+	}
 	return n
+}
+
+// appeared returns since when a record is there that caches may still lack; zero: it is none.
+func (o Observation) appeared(record string) time.Time {
+	for _, a := range o.Appeared {
+		if a.Record == record {
+			return a.At
+		}
+	}
+	return time.Time{}
 }
 
 // Failed returns o after a query that failed: only the error changes.

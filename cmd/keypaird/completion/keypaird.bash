@@ -30,7 +30,7 @@ _keypaird_options() {
 	deploy) echo -config -json -list -stand-in -v ;;
 	account) echo -config -json ;;
 	revoke) echo -config -json -key -only -reason -v ;;
-	fleet) echo -config -compromised -json -print-etcdctl -reason -rotate ;;
+	fleet) echo -config -compromised -force -json -print-etcdctl -reason -rotate ;;
 	dns) echo -config -json ;;
 	version) echo -config -json ;;
 	*) echo -config -version ;;

@@ -173,6 +173,7 @@ _keypaird() {
 		_arguments \
 			'-config[the configuration file]:config:_files' \
 			'-compromised[with remove\: order new pairs in place of all that the node had]' \
+			'-force[with rollback\: go back even if peers that check TLSA records refuse the earlier certificate]' \
 			'-json[with status\: print it as JSON]' \
 			'-print-etcdctl[with init\: print the commands that make the users and roles of etcd, and do nothing]' \
 			'-reason[with hold\: the reason, which keypaird fleet status shows]:reason: ' \

@@ -38,7 +38,7 @@ func (c *Command) change(ctx context.Context, do document.Verb, names []string) 
 	if do == document.Hold && reason == "" {
 		reason = "asked for on node " + cfg.Fleet.Node
 	}
-	answer, err := c.Ask(ctx, cfg, names, document.Ask{Do: do, Reason: reason})
+	answer, err := c.Ask(ctx, cfg, names, document.Ask{Do: do, Reason: reason, Force: c.force})
 	if err != nil {
 		return err
 	}

@@ -27,9 +27,10 @@ type Command struct {
 	Connect func(ctx context.Context, cfg *config.Config, log *slog.Logger) (e engine.Engine, end func())
 	JSON    bool // the status is printed as JSON
 
-	rotate, etcdctl, compromised bool
-	reason                       string
-	options                      config.Options
+	rotate, etcdctl, compromised, force bool
+
+	reason  string
+	options config.Options
 }
 
 // verbs are the words of the command, as its usage has them.
@@ -49,6 +50,7 @@ func (c *Command) Flags(flags *flag.FlagSet) {
 	flags.BoolVar(&c.etcdctl, "print-etcdctl", false, "with init: print the commands that make the users and roles of etcd, and do nothing")
 	flags.StringVar(&c.reason, "reason", "", "with hold: the `reason`, which keypaird fleet status shows")
 	flags.BoolVar(&c.compromised, "compromised", false, "with remove: order new pairs in place of all that the node had")
+	flags.BoolVar(&c.force, "force", false, "with rollback: go back even if peers that check TLSA records refuse the earlier certificate")
 	flags.BoolVar(&c.JSON, "json", false, "with status: print it as JSON")
 }
 
@@ -61,8 +63,8 @@ func (c *Command) Run(ctx context.Context, o config.Options, words []string) err
 		return cli.Usage("fleet takes one of the words " + strings.Join(verbs, " and "))
 	}
 	switch verb := words[0]; {
-	case c.rotate && verb != "key" || c.etcdctl && verb != "init" || c.JSON && verb != "status" || c.reason != "" && verb != "hold" || c.compromised && verb != "remove":
-		return cli.Usage("-rotate is for key, -print-etcdctl for init, -json for status, -reason for hold, and -compromised for remove")
+	case c.rotate && verb != "key" || c.etcdctl && verb != "init" || c.JSON && verb != "status" || c.reason != "" && verb != "hold" || c.compromised && verb != "remove" || c.force && verb != "rollback":
+		return cli.Usage("-rotate is for key, -print-etcdctl for init, -json for status, -force for rollback, -reason for hold, and -compromised for remove")
 	case verb == "status":
 		return c.status(ctx, words[1:])
 	case verb == "remove":

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -182,20 +183,25 @@ func (a *asks) do(ctx context.Context, t *fleet.Term, ask document.Ask) ([]docum
 		return append(outcomes, did...), err
 	}
 	for _, target := range now {
-		outcomes = append(outcomes, change(ctx, f, t, ask, target))
+		outcomes = append(outcomes, a.node.change(ctx, t, ask, target))
 	}
 	return outcomes, nil
 }
 
 // change does one thing to the release of a target.
-func change(ctx context.Context, f *fleet.Fleet, t *fleet.Term, ask document.Ask, target string) document.Outcome {
+func (n *Node) change(ctx context.Context, t *fleet.Term, ask document.Ask, target string) document.Outcome {
+	f := n.Fleet()
 	r, _ := f.Release(target)
 	o := document.Outcome{Target: target, Action: string(ask.Do), NotAfter: r.NotAfter}
 	var err error
 	switch ask.Do {
 	case document.Rollback:
 		before := r.Serial
-		if r, err = f.Rollback(ctx, t, target); err == nil {
+		accepts := func(leaf *x509.Certificate) error { return n.accepts(ctx, target, leaf) }
+		if ask.Force {
+			accepts = nil
+		}
+		if r, err = f.Rollback(ctx, t, target, accepts); err == nil {
 			o.NotAfter, o.Why = r.NotAfter, fmt.Sprintf("release %d has the certificate before release %d, for all nodes now", r.Serial, before)
 		}
 	case document.Hold:

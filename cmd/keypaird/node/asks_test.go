@@ -24,6 +24,7 @@ import (
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/engine/memory"
 	"keypaird/renew/fleet/envelope"
+	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
 	"keypaird/renew/problem"
 	"keypaird/renew/status"
@@ -141,18 +142,22 @@ func (m *machine) start() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	store, err := keypair.Open(cfg.State)
+	if err != nil {
+		m.t.Fatal(err)
+	}
 	m.client = m.server.Client(m.name)
 	log := slog.New(slog.NewTextHandler(testLog{m}, nil))
 	o := commands.Options(cfg, m.client, log)
 	o.Identity, o.Boot, o.Version = identity, document.NewID(), "v1.0.0"
-	m.node = newNode(Options{Fleet: o, Log: log, ID: func(ctx context.Context) (string, error) {
+	m.node = newNode(Options{Fleet: o, Store: store, Log: log, ID: func(ctx context.Context) (string, error) {
 		return commands.ID(ctx, m.client, cfg)
 	}})
 	ctx, cancel := context.WithCancel(m.t.Context())
 	done := make(chan struct{}, 2)
 	go func() { m.node.Run(ctx, func([]string) {}); done <- struct{}{} }()
 	go func() { m.node.ServeAsks(ctx, m.issue); done <- struct{}{} }()
-	m.stop = func() { cancel(); <-done; <-done }
+	m.stop = func() { cancel(); <-done; <-done; store.Close() }
 }
 
 type testLog struct{ *machine }
@@ -262,6 +267,10 @@ func TestAsks(t *testing.T) {
 		web.refused("rollback b.example", "no certificate \"b.example\"", target)
 		web.refused("rollback", "takes the names", "")
 		web.refused("-reason x go "+target, "-reason for hold", "")
+		web.refused("-force go "+target, "-force for rollback", "")
+		mx1.node.target(renew.Target{Name: target, TLSA: []string{"_25._tcp." + target}, Resolver: records{}})
+		mx2.refused("rollback "+target, "no name server answers", "fleet rollback -force "+target)
+		mx2.must("rollback -force " + target)
 		if s, err := m.server.Client("c").Read(t.Context(), "asks/"); err != nil || len(s.Entries) > 0 {
 			t.Errorf("left: %v, %v", s.Entries, err)
 		}

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/x509"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -94,9 +93,6 @@ func (l *link) begin(ctx context.Context, n *Node, id string) {
 	o.Urgent = func(target string) bool {
 		urgent := l.node.Load().o.Fleet.Urgent
 		return urgent != nil && urgent(target)
-	}
-	o.Accepts = func(ctx context.Context, target string, leaf *x509.Certificate) error {
-		return l.node.Load().accepts(ctx, target, leaf)
 	}
 	o.Changed = func(targets []string) {
 		if changed := l.node.Load().changed; changed != nil {

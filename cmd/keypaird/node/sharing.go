@@ -17,6 +17,7 @@ import (
 	"keypaird/renew/fleet/wave"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
+	"keypaird/renew/record"
 	"keypaird/renew/rollover"
 )
 
@@ -32,7 +33,7 @@ func (n *Node) target(t renew.Target) renew.Sharing {
 const acceptTime = 40 * time.Second
 
 // accepts returns why peers refuse an earlier certificate of a target, by the TLSA records
-// that there are now.
+// that there are now, and by those that caches may have.
 func (n *Node) accepts(ctx context.Context, target string, leaf *x509.Certificate) error {
 	n.mu.Lock()
 	t := n.targets[target]
@@ -40,15 +41,19 @@ func (n *Node) accepts(ctx context.Context, target string, leaf *x509.Certificat
 	if t.Resolver == nil {
 		return nil
 	}
+	last, err := record.Load(n.o.Store, target)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, acceptTime)
 	defer cancel()
 	for _, name := range t.TLSA {
 		set, err := t.Resolver.TLSA(ctx, name)
 		if err != nil {
-			return problem.Newf("see that the name servers answer, and run this again; or order another certificate: keypaird issue -force "+target,
+			return problem.Newf("see that the name servers answer, and run this again; or at once, if nothing else serves: keypaird fleet rollback -force "+target,
 				"it is not known which TLSA records there are: %s: %w", name, err)
 		}
-		if err := rollover.Refused(leaf, target, name, set); err != nil {
+		if err := rollover.Refused(leaf, target, name, last.TLSA.Names[name], set, time.Now()); err != nil {
 			return err
 		}
 	}
@@ -214,12 +219,12 @@ func (s sharing) Publish(ctx context.Context, st renew.State, p *keypair.Pair) (
 	if err != nil {
 		return 0, err
 	}
-	record, err := n.recordOp(s.target, r)
+	op, err := n.recordOp(s.target, r)
 	if err != nil {
 		return 0, err
 	}
 	publication := fleet.Publication{
-		Target: s.target, Pair: p, Serial: st.Record.Fleet.Serial, Urgent: st.Urgent(time.Now()), Had: n.had(s.target, p), More: []engine.Op{record},
+		Target: s.target, Pair: p, Serial: st.Record.Fleet.Serial, Urgent: st.Urgent(time.Now()), Had: n.had(s.target, p), More: []engine.Op{op},
 	}
 	keys := n.writtenOrders(s.target)
 	for _, key := range keys {

@@ -273,10 +273,11 @@ func (r records) TLSA(_ context.Context, name string) (rollover.RecordSet, error
 	if !found {
 		return rollover.RecordSet{}, errors.New("no name server answers")
 	}
-	return rollover.RecordSet{Records: set}, nil
+	return rollover.RecordSet{Records: set, TTL: time.Hour}, nil
 }
 
-// A rollback is refused while a name has no TLSA record of the earlier key, or does not answer.
+// A rollback is refused while a name has no TLSA record of the earlier key, or has it since
+// less than two TTLs, or does not answer; unless it is forced.
 func TestRollbackWithTLSA(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMachines(t, "a")
@@ -291,9 +292,10 @@ func TestRollbackWithTLSA(t *testing.T) {
 		one, two := tlsa.Record(p.Leaf.RawSubjectPublicKeyInfo), tlsa.Record(second.Leaf.RawSubjectPublicKeyInfo)
 		term, err := a.sits()
 		ok(t, err)
+		force := false
 		rolled := func(refused, remedy string) {
 			t.Helper()
-			o := change(t.Context(), a.Fleet(), term, document.Ask{Do: document.Rollback}, domain)
+			o := a.change(t.Context(), term, document.Ask{Do: document.Rollback, Force: force}, domain)
 			if (o.Error == "") != (refused == "") || !strings.Contains(o.Error, refused) || !strings.Contains(o.Remedy, remedy) {
 				t.Errorf("%q (%q), want %q (%q)", o.Error, o.Remedy, refused, remedy)
 			}
@@ -302,11 +304,43 @@ func TestRollbackWithTLSA(t *testing.T) {
 		rolled(mx2+": no name server answers", "see that the name servers answer")
 		zone[mx2] = []string{two}
 		rolled("none of the TLSA records of "+mx2, tlsa.ZoneLine(mx2, one))
-		zone[mx2] = []string{two, one}
-		rolled("", "")
-		if r, _ := a.release(domain); r.Fingerprint != p.Fingerprint() {
-			t.Errorf("%+v", r)
+		observed := func() {
+			t.Helper()
+			rec, err := record.Load(a.o.Store, domain)
+			ok(t, err)
+			names := map[string]rollover.Observation{}
+			for name, records := range zone {
+				names[name] = rec.TLSA.Names[name].Answered(rollover.RecordSet{Records: records, TTL: time.Hour}, nil, time.Now())
+			}
+			rec.TLSA.Names = names
+			ok(t, new(record.Records).Save(a.o.Store, domain, rec))
 		}
+		is := func(want *keypair.Pair) {
+			t.Helper()
+			if r, _ := a.release(domain); r.Fingerprint != want.Fingerprint() {
+				t.Errorf("%+v", r)
+			}
+		}
+		observed()
+		zone[mx2] = []string{two, one}
+		const young = "was not visible for two TTLs yet"
+		rolled("the TLSA record of its key at "+mx2+" "+young, "keypaird fleet rollback -force "+domain)
+		observed()
+		time.Sleep(time.Hour)
+		observed()
+		rolled(young, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+		time.Sleep(time.Hour)
+		rolled("", "")
+		is(p)
+		rolled("", "") // the other one was there all the time
+		pair, err := a.o.Store.Find(domain, second.Fingerprint)
+		ok(t, err)
+		is(pair.Pair)
+		zone[mx2] = []string{two}
+		rolled("none of the TLSA records of "+mx2, "at once, if nothing else serves: keypaird fleet rollback -force "+domain)
+		force = true
+		rolled("", "")
+		is(p)
 	})
 }
 

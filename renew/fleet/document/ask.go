@@ -35,7 +35,7 @@ type Ask struct {
 	// it was done already, or is not what the operator looked at.
 	Targets map[string]uint64 `json:"targets"`
 
-	Force       bool   `json:"force,omitempty"`       // with Issue
+	Force       bool   `json:"force,omitempty"`       // with Issue; with Rollback: even if peers refuse the certificate
 	NewKey      bool   `json:"new_key,omitempty"`     // with Issue
 	Reason      string `json:"reason,omitempty"`      // with Hold
 	Node        string `json:"node,omitempty"`        // with Remove
