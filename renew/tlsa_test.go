@@ -308,3 +308,44 @@ func TestDaneKeyNotWritten(t *testing.T) {
 		}
 	})
 }
+
+// A deployment that fails goes back to the key that was in use, which may have no TLSA record
+// any more: peers refused it before, too. That is told in the next pass, with its record, and
+// none that is still needed counts as removable.
+func TestDaneDeploymentFails(t *testing.T) {
+	for _, kept := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newDaneWorld(t)
+			w.run(t, Scheduled)
+			first, next := w.used(t), w.state(t).Next.TLSA()
+			w.zone.publish(first, next)
+			w.run(t, Manual)
+			time.Sleep(2 * time.Hour)
+			if !kept {
+				w.zone.publish(next)
+			}
+			w.deploy = reloadFails
+			w.run(t, Force)
+			if w.used(t) != next {
+				t.Fatal("not rolled")
+			}
+			w.run(t, Scheduled)
+			s := w.state(t)
+			inUse := tlsa.Record(s.InUse.RawSubjectPublicKeyInfo)
+			remedy := s.Record.TLSA.Attempt.Remedy
+			if inUse != first || (remedy == "") != kept || !kept && !strings.Contains(remedy, tlsa.ZoneLine(mx, first)) {
+				t.Errorf("in use %s, want %s; remedy %q", inUse, first, remedy)
+			}
+			if old, now := s.Rollover(dane).Removable(mx); now {
+				t.Errorf("may be removed: %q", old)
+			}
+			time.Sleep(day)
+			w.deploy = nil
+			w.run(t, Scheduled)
+			w.run(t, Manual)
+			if s = w.state(t); s.Record.TLSA.Attempt.Failures != 0 || tlsa.Record(s.InUse.RawSubjectPublicKeyInfo) != next {
+				t.Errorf("deployed, and still %+v", s.Record.TLSA.Attempt)
+			}
+		})
+	}
+}
