@@ -99,6 +99,11 @@ func deactivate(ctx context.Context, c *acme.Client) (string, error) {
 // accounts after that.
 func Each(ctx context.Context, e *engine.Engine, cas []string, act Act) (Accounts, error) {
 	rows := Accounts{}
+	if act != nil {
+		if err := e.MayChangeAccounts(); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range cas {
 		c, err := e.CA(name)
 		if err != nil {

@@ -67,6 +67,15 @@ func (e *Engine) BeginPass(ctx context.Context) (end func()) {
 	return e.options.Shared.End
 }
 
+// MayChangeAccounts returns why an operator may not change the accounts here, within a pass;
+// nil: that is allowed.
+func (e *Engine) MayChangeAccounts() error {
+	if e.options.Shared.MayChangeAccounts == nil {
+		return nil
+	}
+	return e.options.Shared.MayChangeAccounts()
+}
+
 // removeTXT removes a record that another machine has presented.
 func (e *Engine) removeTXT(ctx context.Context, r dns01.Presented) error {
 	a := e.Accounts[r.Account]

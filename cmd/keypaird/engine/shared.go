@@ -27,9 +27,13 @@ type Shared struct {
 	Orders   func(target, ca string, files acme.OrderStore) acme.OrderStore // the order under way
 	Account  func(ca string, files accountfile.Store) accountfile.Store
 	OrderLog func(ca string, file *orderlog.Log) acme.OrderLog
-	Target   func(t renew.Target) renew.Sharing // t is complete but for this
-	Permit   func() error                       // see [acme.Options]
-	HTTP01   func(acme.Solver) acme.Solver      // gives tokens to all machines
+
+	// MayChangeAccounts returns why an operator may not change the accounts here now.
+	MayChangeAccounts func() error
+
+	Target func(t renew.Target) renew.Sharing // t is complete but for this
+	Permit func() error                       // see [acme.Options]
+	HTTP01 func(acme.Solver) acme.Solver      // gives tokens to all machines
 
 	// Token gives the token of a test to all machines, whether or not this one may order now.
 	Token func(ctx context.Context, c acme.Challenge) (withdraw func(), err error)

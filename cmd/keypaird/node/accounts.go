@@ -1,19 +1,30 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
+	"strings"
+	"time"
 
 	"keypaird/acme/accountfile"
+	"keypaird/renew/fleet"
 	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
+	"keypaird/renew/problem"
 )
 
 // Account returns a store of the account at a CA, which is kept in files, too.
 func (n *Node) Account(ca string, files accountfile.Store) accountfile.Store {
 	return account{Store: files, node: n, ca: ca}
 }
+
+// Parts of an account.
+var keyPart, newKeyPart, accountPart = accountfile.Parts[0], accountfile.Parts[1], accountfile.Parts[2]
 
 // An account implements accountfile.Store: files first, the engine second.
 type account struct {
@@ -22,7 +33,13 @@ type account struct {
 	ca   string
 }
 
+// Save saves nothing on a node that does not sit: another one would not know of it. Without
+// the engine, an account may be registered, but its key is not replaced: the fleet would go
+// on with the one before.
 func (a account) Save(part string, data []byte) error {
+	if _, err := a.node.seat(); err != nil && (part == newKeyPart || !a.node.isAlone()) {
+		return notPermitted(err)
+	}
 	return a.then(a.Store.Save(part, data))
 }
 
@@ -34,12 +51,55 @@ func (a account) Remove(part string) error {
 	return a.then(a.Store.Remove(part))
 }
 
-// then publishes the account after a change of the files.
+// then publishes the account after a change of the files. Those of a node that does not sit
+// are a copy.
 func (a account) then(err error) error {
-	if err != nil {
+	if _, unseated := a.node.seat(); err != nil || unseated != nil {
 		return err
 	}
 	return a.node.commitAccount(context.Background(), a.ca, a.Store)
+}
+
+// MayChangeAccounts returns why an operator may not change the accounts here now; nil: that
+// is allowed.
+func (n *Node) MayChangeAccounts() error {
+	t, err := n.seat()
+	switch {
+	case err == nil:
+		return t.Good()
+	case n.Err() != nil:
+		return fmt.Errorf("the accounts are those of the fleet: %w", err)
+	}
+	nodes := strings.Join(n.o.Fleet.Order, ", ")
+	return problem.Newf("stop keypaird on "+nodes+", run this on one of them, and start keypaird there again",
+		"the accounts are those of the fleet: %w", err)
+}
+
+// followAccounts keeps the accounts that the engine and this node have the same: this node
+// writes back what the engine lost in its term, or else it follows the node in the seat, since
+// it may have to order without the engine.
+func (n *Node) followAccounts(ctx context.Context) {
+	_, unseated := n.seat()
+	if n.o.Fleet.Observer || !n.orders() || n.Err() != nil {
+		return
+	}
+	for _, ca := range n.cas() {
+		files := n.o.Files.Account(ca)
+		shared, err := n.sharedAccount(ctx, ca)
+		switch {
+		case err != nil:
+		case unseated != nil:
+			err = n.takeAccount(ca, files, shared)
+		default:
+			var have map[string][]byte
+			if have, err = accountParts(files.Store); err == nil && !maps.EqualFunc(have, shared, bytes.Equal) {
+				err = n.commitAccount(ctx, ca, files.Store)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			n.o.Log.Warn("account of the fleet not followed", "ca", ca, "err", err, "remedy", problem.Remedy(err))
+		}
+	}
 }
 
 // commitAccount gives the account to the nodes that may order.
@@ -77,4 +137,79 @@ func accountParts(files accountfile.Store) (map[string][]byte, error) {
 		}
 	}
 	return parts, nil
+}
+
+// pullAccount makes the fleet's account at a CA that of this node, which sits.
+func (n *Node) pullAccount(ctx context.Context, ca string, files accountfile.Files) error {
+	shared, err := n.sharedAccount(ctx, ca)
+	if err == nil {
+		err = n.takeAccount(ca, files, shared)
+	}
+	if err != nil {
+		return err
+	}
+	return n.commitAccount(ctx, ca, files.Store) // sealed to those who may order now
+}
+
+// takeAccount makes the fleet's account at a CA that of this node; none if it has no parts. If
+// this node has another key of it, the key was replaced since one of them was written: the CA
+// says which one it knows, as after a change of the key that was cut off. Another account of
+// this node is kept aside: none is lost.
+func (n *Node) takeAccount(ca string, files accountfile.Files, shared map[string][]byte) error {
+	have, err := accountParts(files.Store)
+	if err != nil || len(shared) == 0 {
+		return err
+	}
+	take := maps.Clone(shared)
+	switch is := have[keyPart]; {
+	case is == nil || bytes.Equal(is, shared[keyPart]):
+		if take[newKeyPart] == nil {
+			take[newKeyPart] = have[newKeyPart]
+		}
+	case take[newKeyPart] == nil && sameAccount(have, shared):
+		take[newKeyPart] = is
+	default:
+		if err := files.SetAside(time.Now()); err != nil {
+			return err
+		}
+		n.o.Log.Warn("using the account of the fleet; this node's own is kept beside it", "ca", ca, "dir", files.Store.Where(""))
+	}
+	maps.DeleteFunc(take, func(_ string, data []byte) bool { return data == nil })
+	if maps.EqualFunc(have, take, bytes.Equal) {
+		return nil
+	}
+	for _, name := range accountfile.Parts {
+		if data := take[name]; data != nil {
+			err = files.Store.Save(name, data)
+		} else {
+			err = files.Store.Remove(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	n.o.Log.Info("account of the fleet taken over", "ca", ca)
+	return nil
+}
+
+// sameAccount reports whether two have one URL.
+func sameAccount(a, b map[string][]byte) bool {
+	var x, y accountfile.File
+	return json.Unmarshal(a[accountPart], &x) == nil && json.Unmarshal(b[accountPart], &y) == nil && x.URL != "" && x.URL == y.URL
+}
+
+// sharedAccount returns the parts of the fleet's account at a CA; none: there is none. One
+// that this node cannot open is an error: it does not take another in its place.
+func (n *Node) sharedAccount(ctx context.Context, ca string) (map[string][]byte, error) {
+	e, err := engine.ReadKey(ctx, n.o.Fleet.Engine, document.AccountKey(ca))
+	if err != nil || e.Value == nil {
+		return nil, err
+	}
+	_, secret, err := fleet.Open(n.Fleet(), e, n.o.Fleet.Order, func([]byte) (struct{}, error) { return struct{}{}, nil })
+	if err != nil {
+		return nil, problem.Wrap(fmt.Errorf("the account of the fleet at %s: %w", ca, err),
+			"have the same [fleet.nodes] and order on all nodes and reload keypaird on the one that ordered last, which seals the account anew; or, if another program wrote it, remove the key "+e.Key+" from the engine")
+	}
+	a, err := document.Parse[document.Account](secret)
+	return a.Parts, err
 }

@@ -31,6 +31,13 @@ func (n *Node) Begin(ctx context.Context, remove func(context.Context, dns01.Pre
 		err = term.Commit(ctx)
 	}
 	unusable := (n.Err() != nil || term != nil) && !errors.Is(err, fleet.ErrLost)
+	n.setTerm(term, err, unusable)
+	n.followAccounts(ctx)
+}
+
+// setTerm sets the term in which a pass orders, or why there is none; unusable: since the
+// engine cannot be used.
+func (n *Node) setTerm(term *fleet.Term, err error, unusable bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.alone = err != nil && unusable && n.orders() && !n.o.Fleet.Observer

@@ -75,63 +75,6 @@ func opened[T any](n *Node, e engine.Entry, parse func([]byte) (T, error)) (body
 	return body, secret, err == nil
 }
 
-// pullAccount makes the fleet's account at a CA that of this node. One of its own that
-// differs is kept aside: no account is lost.
-func (n *Node) pullAccount(ctx context.Context, ca string, files accountfile.Files) error {
-	have, err := accountParts(files.Store)
-	if err != nil {
-		return err
-	}
-	shared, err := n.sharedAccount(ctx, ca)
-	if err != nil {
-		return err
-	}
-	switch {
-	case len(shared) == 0 || maps.EqualFunc(have, shared, bytes.Equal):
-		return n.commitAccount(ctx, ca, files.Store) // sealed to those who may order now
-	case !sameKey(have, shared):
-		if err := files.SetAside(time.Now()); err != nil {
-			return err
-		}
-		n.o.Log.Warn("using the account of the fleet; this node's own is kept beside it", "ca", ca, "dir", files.Store.Where(""))
-	}
-	for _, name := range accountfile.Parts {
-		data := shared[name]
-		if data != nil {
-			err = files.Store.Save(name, data)
-		} else {
-			err = files.Store.Remove(name)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	n.o.Log.Info("account of the fleet taken over", "ca", ca)
-	return n.commitAccount(ctx, ca, files.Store)
-}
-
-// sharedAccount returns the parts of the fleet's account at a CA; none: there is none. One
-// that this node cannot open is an error: it does not take another in its place.
-func (n *Node) sharedAccount(ctx context.Context, ca string) (map[string][]byte, error) {
-	e, err := engine.ReadKey(ctx, n.o.Fleet.Engine, document.AccountKey(ca))
-	if err != nil || e.Value == nil {
-		return nil, err
-	}
-	_, secret, err := fleet.Open(n.Fleet(), e, n.o.Fleet.Order, func([]byte) (struct{}, error) { return struct{}{}, nil })
-	if err != nil {
-		return nil, problem.Wrap(fmt.Errorf("the account of the fleet at %s: %w", ca, err),
-			"have the same [fleet.nodes] and order on all nodes and reload keypaird on the one that ordered last, which seals the account anew; or, if another program wrote it, remove the key "+e.Key+" from the engine")
-	}
-	a, err := document.Parse[document.Account](secret)
-	return a.Parts, err
-}
-
-// sameKey reports whether two accounts have one key, or the first has none.
-func sameKey(have, shared map[string][]byte) bool {
-	key := accountfile.Parts[0]
-	return have[key] == nil || bytes.Equal(have[key], shared[key])
-}
-
 // pullOrders takes over the orders under way.
 func (n *Node) pullOrders(ctx context.Context) error {
 	entries, err := n.read(ctx, document.KindOrder.Prefix())
