@@ -19,7 +19,7 @@ const (
 	Nothing Step = iota // they agree, or another node has to act
 	Take                // the pair of the release replaces what is stored
 	Note                // what is stored is the release: only its serial is recorded
-	Publish             // what is stored becomes a release, with a higher serial
+	Publish             // what is stored becomes a release, with a higher serial, or again with its own
 )
 
 func (s Step) String() string { return [...]string{"nothing", "take", "note", "publish"}[s] }

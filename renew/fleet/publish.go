@@ -24,6 +24,7 @@ type Publication struct {
 	Pair   *keypair.Pair
 	CA     string      // of the order that it ends; "": none
 	Serial uint64      // of the release that this node took or published last; 0: none
+	Again  bool        // Pair is that release, which the engine lost: it keeps its serial
 	Urgent bool        // for all nodes at once
 	Had    []string    // nodes that could open the key before, beside those of the pairs that have it, too
 	More   []engine.Op // in the same commit
@@ -43,7 +44,10 @@ func (f *Fleet) Publish(ctx context.Context, t *Term, p Publication) (uint64, er
 	defer unlock()
 	f.mu.Lock()
 	old := f.view.Releases[p.Target]
-	serial := max(f.view.Serial(p.Target), p.Serial) + 1
+	serial := max(f.view.Serial(p.Target), p.Serial)
+	if !p.Again || serial > p.Serial || old != nil && old.Serial == serial {
+		serial++ // else a node that alone has a later release would take this one for another
+	}
 	nodes := f.progress(p.Target, nil)
 	f.mu.Unlock()
 	do := slices.Clone(p.More)

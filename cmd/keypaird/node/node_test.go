@@ -43,11 +43,12 @@ type machines struct {
 	server  *memory.Server
 	keys    map[string]*envelope.Identity
 	members envelope.Members
+	rules   wave.Rules
 }
 
 func newMachines(t *testing.T, names ...string) *machines {
 	time.Sleep(time.Until(time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC))) // documents are not older
-	w := &machines{t: t, server: memory.New(), keys: map[string]*envelope.Identity{}, members: envelope.Members{}}
+	w := &machines{t: t, server: memory.New(), keys: map[string]*envelope.Identity{}, members: envelope.Members{}, rules: wave.Rules{Waves: []string{"100%"}}}
 	for _, name := range names {
 		key, err := envelope.Generate()
 		ok(t, err)
@@ -85,7 +86,7 @@ func (w *machines) start(name, dir string, order ...string) *testMachine {
 	m.Node = newNode(Options{
 		Fleet: fleet.Options{
 			Engine: m.client, Identity: w.keys[name], Members: w.members, Node: name, Order: order,
-			Audience: func(string) []string { return nodes }, Rules: wave.Rules{Waves: []string{"100%"}},
+			Audience: func(string) []string { return nodes }, Rules: w.rules,
 			Boot: document.NewID(), Version: "v1.0.0", Log: slog.New(slog.DiscardHandler),
 		},
 		ID:    func(context.Context) (string, error) { return strings.Repeat("0123456789abcdef", 2), nil },

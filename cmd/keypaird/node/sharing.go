@@ -224,7 +224,7 @@ func (s sharing) Publish(ctx context.Context, st renew.State, p *keypair.Pair) (
 		return 0, err
 	}
 	publication := fleet.Publication{
-		Target: s.target, Pair: p, Serial: st.Record.Fleet.Serial, Urgent: st.Urgent(time.Now()), Had: n.had(s.target, p), More: []engine.Op{op},
+		Target: s.target, Pair: p, Serial: st.Record.Fleet.Serial, Again: st.Record.Fleet.Fingerprint == p.Fingerprint(), Urgent: st.Urgent(time.Now()), Had: n.had(s.target, p), More: []engine.Op{op},
 	}
 	keys := n.writtenOrders(s.target)
 	for _, key := range keys {
