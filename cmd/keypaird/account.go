@@ -6,6 +6,7 @@ import (
 
 	"keypaird/cmd/keypaird/accounts"
 	"keypaird/cmd/keypaird/cli"
+	"keypaird/cmd/keypaird/daemon"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/output"
 )
@@ -36,8 +37,8 @@ func accountCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	end := eng.Close
-	if act != nil { // else it waits for nobody
+	end, asks := eng.Close, verb == "rollover" && cfg.InFleet() && daemon.Runs(cfg.State)
+	if act != nil && !asks { // else it waits for nobody
 		if end, err = eng.Begin(ctx, e.Waiting); err != nil {
 			return err
 		}
@@ -47,7 +48,12 @@ func accountCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	rows, err := accounts.Each(ctx, eng, cas, act)
+	var rows accounts.Accounts
+	if asks {
+		rows, err = e.fleet().Rollover(ctx, cfg, cas)
+	} else {
+		rows, err = accounts.Each(ctx, eng, cas, act)
+	}
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ type Loop struct {
 	RunPass func(ctx context.Context, due map[string]bool) map[string]time.Time
 
 	Schedule func(after time.Time) time.Time // the next pass over all targets; required
-	Now      <-chan map[string]bool          // requests to process targets now; nil: all
+	Now      <-chan map[string]bool          // requests to process targets now, perhaps none; nil: all
 	Clock    func() time.Time                // the wall clock; nil means time.Now
 	Alive    func()                          // called at least every minute, for a watchdog; may be nil
 	Log      *slog.Logger                    // required
@@ -45,7 +45,7 @@ func (l *Loop) Run(ctx context.Context) {
 		} else {
 			maps.Copy(due, asked)
 		}
-		if all || len(due) > 0 {
+		if all || due != nil {
 			l.pass(ctx, all, due)
 			l.plan()
 		}

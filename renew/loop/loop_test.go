@@ -128,7 +128,12 @@ func TestLookNow(t *testing.T) {
 		watching(t, 50*time.Minute, w, func() {
 			time.Sleep(5 * time.Minute)
 			now <- nil
+			time.Sleep(time.Minute)
+			now <- map[string]bool{} // something else is to be done
 		})
+		if want := []time.Duration{6 * time.Minute}; !slices.Equal(w.some, want) {
+			t.Errorf("looked at some after %v, want %v", w.some, want)
+		}
 		if want := []time.Duration{0, 5 * time.Minute, 30 * time.Minute}; !slices.Equal(w.all, want) {
 			t.Errorf("looked after %v, want %v", w.all, want)
 		}

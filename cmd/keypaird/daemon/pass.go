@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/cmd/keypaird/accounts"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/durable"
 	"keypaird/renew/notify"
@@ -88,6 +90,13 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	targets, err := d.applyPassRequest(eng.Select(due))
 	if err != nil {
 		return renew.Report{Errs: []error{err}}, false
+	}
+	if req := d.answering; req != nil && req.change != nil {
+		defer eng.BeginPass(ctx)()
+		if err := req.change(ctx, eng); err != nil {
+			r.Errs = append(r.Errs, err)
+		}
+		return r, false
 	}
 	polling, cancel := context.WithCancel(ctx)
 	var poll sync.WaitGroup
@@ -291,12 +300,33 @@ type passRequest struct {
 	names  map[string]bool
 	force  bool
 	newKey bool
+	change func(context.Context, *engine.Engine) error // done in place of the pass; nil: nothing is
 	report chan renew.Report
 }
 
 // issue makes a pass over targets, as keypaird issue does.
 func (d *Daemon) issue(ctx context.Context, targets []string, force, newKey bool) (status.Results, error) {
-	req := &passRequest{ctx: ctx, names: map[string]bool{}, force: force, newKey: newKey, report: make(chan renew.Report, 1)}
+	return d.makePass(ctx, targets, &passRequest{force: force, newKey: newKey})
+}
+
+// rollover replaces the keys of the accounts at CAs, as keypaird account rollover does.
+func (d *Daemon) rollover(ctx context.Context, cas []string) (results status.Results, err error) {
+	_, err = d.makePass(ctx, []string{}, &passRequest{change: func(ctx context.Context, e *engine.Engine) error {
+		rows, err := accounts.Each(ctx, e, cas, accounts.Acts["rollover"])
+		for _, a := range rows {
+			results = append(results, status.Result{Done: renew.Done{Target: a.CA, Why: a.Done}, OK: a.Error == "", Error: a.Error, Remedy: a.Remedy})
+		}
+		return err
+	}})
+	if err != nil {
+		return nil, err // else results are complete
+	}
+	return results, nil
+}
+
+// makePass has the loop make a pass over targets for a request, and returns the results.
+func (d *Daemon) makePass(ctx context.Context, targets []string, req *passRequest) (status.Results, error) {
+	req.ctx, req.names, req.report = ctx, map[string]bool{}, make(chan renew.Report, 1)
 	for _, name := range targets {
 		req.names[name] = true
 	}

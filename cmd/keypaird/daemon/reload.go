@@ -200,7 +200,7 @@ func (d *Daemon) apply(ctx context.Context, g *generation) {
 	if len(g.engine.Config.Notify.Command) > 0 {
 		d.notifier.Sender = countingSender{g.engine, d.metrics}
 	}
-	g.leave = g.engine.Share(ctx, engine.Passes{Changed: d.request, Issue: d.issue})
+	g.leave = g.engine.Share(ctx, engine.Passes{Changed: d.request, Issue: d.issue, Rollover: d.rollover})
 	d.listenPassed(ctx)
 	d.warnUnused()
 	g.engine.LogUnconfigured()

@@ -55,3 +55,27 @@ func TestIssue(t *testing.T) {
 		t.Errorf("what nobody waits for was ordered:\n%s", d.out)
 	}
 }
+
+// The keys of accounts are replaced in place of a pass.
+func TestRollover(t *testing.T) {
+	d := newIdler(t, "")
+	d.runPass(t.Context(), nil)
+	was := strings.Count(d.out.String(), "action=issue")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		results, err := d.rollover(t.Context(), []string{"down"})
+		if err != nil || len(results) != 1 || results[0].Target != "down" || results[0].OK || results[0].Error == "" || results[0].Why != "" {
+			t.Errorf("%+v, %v", results, err)
+		}
+	}()
+	due := <-d.requested
+	if due == nil || len(due) > 0 {
+		t.Errorf("requested: %v", due)
+	}
+	d.runPass(t.Context(), due)
+	<-done
+	if n := strings.Count(d.out.String(), "action=issue"); n != was {
+		t.Errorf("a pass was made:\n%s", d.out)
+	}
+}

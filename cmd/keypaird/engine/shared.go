@@ -65,6 +65,10 @@ type Passes struct {
 	// Issue makes a pass over targets now, as keypaird issue does. The error is why it
 	// could not be made.
 	Issue func(ctx context.Context, targets []string, force, newKey bool) (status.Results, error)
+
+	// Rollover replaces the keys of the accounts at CAs, as keypaird account does. The error is
+	// why none was.
+	Rollover func(ctx context.Context, cas []string) (status.Results, error)
 }
 
 // tokens returns what solves http-01 challenges.

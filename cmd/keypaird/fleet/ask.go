@@ -77,7 +77,7 @@ func (c *Command) remove(ctx context.Context, nodes []string) error {
 		return err
 	}
 	if c.compromised {
-		c.Hint("if the node was in order, it has the keys of the accounts, too: stop keypaird on all nodes of order, run keypaird account rollover with the name of each CA on one of them, and start them again")
+		c.Hint("if the node was in order, it has the keys of the accounts, too: run keypaird account rollover with the name of each CA")
 	} else {
 		c.Hint("the node has the keys that it had: if they may be in wrong hands, keypaird fleet remove -compromised " + node + " orders others")
 	}
@@ -130,7 +130,7 @@ func (c *Command) Ask(ctx context.Context, cfg *config.Config, names []string, a
 	}
 	a.At = time.Now().UTC()
 	wait := answerWait
-	if a.Do == document.Issue || a.Compromised {
+	if a.Do == document.Issue || a.Do == document.Rollover || a.Compromised {
 		wait = document.AskFor
 	}
 	return send(ctx, f, a, wait)

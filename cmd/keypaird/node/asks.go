@@ -27,18 +27,22 @@ const rereadEvery = time.Minute
 // An issuer makes a pass over targets now, as an operator wants it.
 type issuer func(ctx context.Context, targets []string, force, newKey bool) (status.Results, error)
 
+// A roller replaces the keys of the accounts at CAs.
+type roller func(ctx context.Context, cas []string) (status.Results, error)
+
 // asks are those that this node answers.
 type asks struct {
-	node  *Node
-	issue issuer // nil: this process makes no passes but its own
+	node     *Node
+	issue    issuer // nil: this process makes no passes but its own
+	rollover roller // likewise
 
 	mu    sync.Mutex
 	known map[string]*engine.Op // answers by key; nil: one is under way
 }
 
 // ServeAsks answers asks whenever this node sits in the seat, until ctx ends.
-func (n *Node) ServeAsks(ctx context.Context, issue issuer) {
-	a := &asks{node: n, issue: issue, known: map[string]*engine.Op{}}
+func (n *Node) ServeAsks(ctx context.Context, issue issuer, rollover roller) {
+	a := &asks{node: n, issue: issue, rollover: rollover, known: map[string]*engine.Op{}}
 	for ctx.Err() == nil {
 		if f := n.Fleet(); f != nil {
 			f.WaitSeated(ctx)
@@ -158,6 +162,9 @@ func (a *asks) do(ctx context.Context, t *fleet.Term, ask document.Ask) ([]docum
 	if ask.Late(time.Now()) {
 		return nil, problem.Newf("set the clocks of both", "the clock of the node where this was asked differs from that of node %s by more than %v", a.node.Name(), document.AskFor)
 	}
+	if ask.Do == document.Rollover {
+		return a.rollOver(ctx, ask.CAs)
+	}
 	f := a.node.Fleet()
 	var outcomes []document.Outcome
 	var now []string // targets of the release that the operator knew
@@ -225,10 +232,28 @@ func (a *asks) order(ctx context.Context, targets []string, force, newKey bool) 
 	case len(targets) == 0:
 		return nil, nil
 	case a.issue == nil:
-		return nil, problem.Newf("try again in a minute", "node %s sits for one pass only", a.node.Name())
+		return nil, a.busy()
 	}
 	results, err := a.issue(ctx, targets, force, newKey)
-	var outcomes []document.Outcome
+	return outcomesOf(results), err
+}
+
+// rollOver has the keys of accounts replaced by the daemon of this node. The other nodes
+// follow.
+func (a *asks) rollOver(ctx context.Context, cas []string) ([]document.Outcome, error) {
+	if a.rollover == nil {
+		return nil, a.busy()
+	}
+	results, err := a.rollover(ctx, cas)
+	return outcomesOf(results), err
+}
+
+// busy returns why nothing is done now.
+func (a *asks) busy() error {
+	return problem.Newf("try again in a minute", "node %s sits for one pass only", a.node.Name())
+}
+
+func outcomesOf(results status.Results) (outcomes []document.Outcome) {
 	for _, r := range results {
 		o := document.Outcome{Target: r.Target, Action: string(r.Action), CA: r.CA, NotAfter: r.NotAfter, Why: r.Why, Step: r.Step, Error: r.Error, Remedy: r.Remedy}
 		if r.Action == renew.None {
@@ -236,7 +261,7 @@ func (a *asks) order(ctx context.Context, targets []string, force, newKey bool) 
 		}
 		outcomes = append(outcomes, o)
 	}
-	return outcomes, err
+	return outcomes
 }
 
 // remove seals all for the nodes that are left. If the node's key is compromised, new

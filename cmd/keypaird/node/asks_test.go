@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"keypaird/cmd/keypaird/accounts"
 	"keypaird/cmd/keypaird/config"
 	commands "keypaird/cmd/keypaird/fleet"
 	"keypaird/renew"
@@ -156,7 +157,7 @@ func (m *machine) start() {
 	ctx, cancel := context.WithCancel(m.t.Context())
 	done := make(chan struct{}, 2)
 	go func() { m.node.Run(ctx, func([]string) {}); done <- struct{}{} }()
-	go func() { m.node.ServeAsks(ctx, m.issue); done <- struct{}{} }()
+	go func() { m.node.ServeAsks(ctx, m.issue, m.rollover); done <- struct{}{} }()
 	m.stop = func() { cancel(); <-done; <-done; store.Close() }
 }
 
@@ -171,6 +172,38 @@ func (l testLog) Write(text []byte) (int, error) {
 func (m *machine) issue(_ context.Context, targets []string, force, newKey bool) (status.Results, error) {
 	m.issued = append(m.issued, fmt.Sprint(targets, force, newKey))
 	return status.Results{{Done: renew.Done{Target: targets[0], Action: renew.Issue, CA: "ca", Why: "forced"}, OK: m.held == "", Error: m.held}}, nil
+}
+
+// rollover stands for the daemon, too.
+func (m *machine) rollover(_ context.Context, cas []string) (status.Results, error) {
+	if m.held != "" {
+		return nil, problem.New(m.held, "wait")
+	}
+	return status.Results{{Done: renew.Done{Target: cas[0], Why: "key replaced"}, OK: true}, {Done: renew.Done{Target: cas[1]}, Error: "no such CA", Remedy: "name another"}}, nil
+}
+
+// The key of an account is replaced by the node in the seat.
+func TestAskRollover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := meet(t)
+		mx1, _, web, _ := m.begin()
+		defer m.end()
+		cfg, err := config.Load(web.options())
+		ok(t, err)
+		c := commands.Command{Stdout: io.Discard, Hint: func(string) {}, Log: slog.New(slog.DiscardHandler)}
+		c.Connect = func(context.Context, *config.Config, *slog.Logger) (engine.Engine, func()) {
+			return m.server.Client("web command"), func() {}
+		}
+		rows, err := c.Rollover(t.Context(), cfg, []string{"letsencrypt", "other"})
+		ok(t, err)
+		if len(rows) != 2 || rows[0].Done != "key replaced" || rows[0].Status != accounts.Valid || rows[0].Directory == "" || rows[1].CA != "other" || rows[1].Error != "no such CA" || rows[1].Remedy != "name another" || rows.Failed() != 1 {
+			t.Errorf("%+v", rows)
+		}
+		mx1.held = "the disk is full"
+		if rows, err := c.Rollover(t.Context(), cfg, []string{"a", "b"}); err == nil || err.Error() != mx1.held || problem.Remedy(err) != "wait" {
+			t.Errorf("%+v, %v", rows, err)
+		}
+	})
 }
 
 // publish makes a new release, and returns its fingerprint.

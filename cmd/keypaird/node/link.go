@@ -39,7 +39,7 @@ func (n *Node) take(ctx context.Context, tokens *http01.Solver, p engine.Passes)
 	l := n.link(ctx)
 	var parts sync.WaitGroup
 	parts.Go(func() { n.ServeTokens(ctx, tokens) })
-	parts.Go(func() { n.ServeAsks(ctx, p.Issue) })
+	parts.Go(func() { n.ServeAsks(ctx, p.Issue, p.Rollover) })
 	n.follow(ctx, l, p.Changed)
 	if n.keeps.Load() && l.fleet != nil {
 		parts.Wait()

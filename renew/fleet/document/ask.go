@@ -21,9 +21,10 @@ const (
 	Hold     Verb = "hold"
 	Go       Verb = "go"
 	Remove   Verb = "remove"
+	Rollover Verb = "rollover" // as in "keypaird account rollover"
 )
 
-var verbs = []Verb{Issue, Rollback, Hold, Go, Remove}
+var verbs = []Verb{Issue, Rollback, Hold, Go, Remove, Rollover}
 
 // An Ask is an operator's request to the node in the seat. The node where it was asked
 // signs it.
@@ -40,6 +41,8 @@ type Ask struct {
 	Reason      string `json:"reason,omitempty"`      // with Hold
 	Node        string `json:"node,omitempty"`        // with Remove
 	Compromised bool   `json:"compromised,omitempty"` // with Remove: what the node had gets new keys
+
+	CAs []string `json:"cas,omitempty"` // with Rollover: where accounts get new keys
 }
 
 func (a *Ask) check() error {
@@ -47,12 +50,12 @@ func (a *Ask) check() error {
 	switch {
 	case !slices.Contains(verbs, a.Do):
 		return fmt.Errorf("it asks for %.40q", a.Do)
-	case len(a.Targets) > maxLines:
+	case len(a.Targets) > maxLines, len(a.CAs) > maxLines:
 		return fmt.Errorf("it asks for %d targets", len(a.Targets))
 	case a.Do == Remove && CheckName(a.Node) != nil:
 		return CheckName(a.Node)
 	}
-	return errors.Join(checkTime(a.At), each(slices.Collect(maps.Keys(a.Targets)), checkTarget))
+	return errors.Join(checkTime(a.At), each(a.CAs, CheckName), each(slices.Collect(maps.Keys(a.Targets)), checkTarget))
 }
 
 // Late reports whether an ask is too old, or from the future: a node that writes one has a
@@ -70,7 +73,7 @@ type Answer struct {
 
 // An Outcome is the result of an Ask for one target.
 type Outcome struct {
-	Target   string    `json:"target"`
+	Target   string    `json:"target"`           // with Rollover: a CA
 	Action   string    `json:"action,omitempty"` // "": nothing was done
 	CA       string    `json:"ca,omitempty"`
 	NotAfter time.Time `json:"not_after,omitzero"`
