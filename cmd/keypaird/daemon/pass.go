@@ -92,11 +92,7 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 		return renew.Report{Errs: []error{err}}, false
 	}
 	if req := d.answering; req != nil && req.change != nil {
-		defer eng.BeginPass(ctx)()
-		if err := req.change(ctx, eng); err != nil {
-			r.Errs = append(r.Errs, err)
-		}
-		return r, false
+		return req.apply(ctx, eng), false
 	}
 	polling, cancel := context.WithCancel(ctx)
 	var poll sync.WaitGroup
@@ -302,6 +298,15 @@ type passRequest struct {
 	newKey bool
 	change func(context.Context, *engine.Engine) error // done in place of the pass; nil: nothing is
 	report chan renew.Report
+}
+
+// apply makes the change, and returns the report of a pass over no target.
+func (r *passRequest) apply(ctx context.Context, e *engine.Engine) (report renew.Report) {
+	defer e.BeginPass(ctx)()
+	if err := r.change(ctx, e); err != nil {
+		report.Errs = append(report.Errs, err)
+	}
+	return report
 }
 
 // issue makes a pass over targets, as keypaird issue does.

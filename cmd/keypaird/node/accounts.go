@@ -71,7 +71,7 @@ func (n *Node) MayChangeAccounts() error {
 		return fmt.Errorf("the accounts are those of the fleet: %w", err)
 	}
 	nodes := strings.Join(n.o.Fleet.Order, ", ")
-	return problem.Newf("stop keypaird on "+nodes+", run this on one of them, and start keypaird there again",
+	return problem.Newf("stop keypaird on "+nodes+", run this on one of them, and start keypaird there again; or, to replace a key, run keypaird account rollover where keypaird runs",
 		"the accounts are those of the fleet: %w", err)
 }
 
