@@ -28,7 +28,7 @@ const UsersRemedy = "let the service keep CAP_SETUID and CAP_SETGID, and SystemC
 func User(named string) (*user.User, error) {
 	root := os.Geteuid() == 0
 	if !root && named == "" {
-		return user.Current()
+		return current(), nil
 	}
 	name := cmp.Or(named, launch.DNSUser)
 	u, err := user.Lookup(name)
@@ -41,7 +41,7 @@ func User(named string) (*user.User, error) {
 	case u.Uid == "0":
 		return nil, problem.Newf("name another user, or leave the key out: it is then "+launch.DNSUser, "keypaird-dns must not run as root")
 	case !root:
-		return user.Current()
+		return current(), nil
 	}
 	return u, nil
 }
@@ -50,10 +50,19 @@ func User(named string) (*user.User, error) {
 // no user, ~/ is still the home of keypaird's own.
 func For(provider string, env map[string]string, named string, u *user.User) Account {
 	a := Account{Code: Canonical(provider), Env: env, Home: u.HomeDir, UID: u.Uid}
-	if own, err := user.Current(); named == "" && err == nil {
-		a.Home = own.HomeDir
+	if named == "" {
+		a.Home = current().HomeDir
 	}
 	return a
+}
+
+// current returns the user of this process, of which a container may know the number alone.
+func current() *user.User {
+	if u, err := user.Current(); err == nil {
+		return u
+	}
+	uid := strconv.Itoa(os.Geteuid())
+	return &user.User{Uid: uid, Gid: strconv.Itoa(os.Getegid()), Username: uid, HomeDir: cmp.Or(os.Getenv("HOME"), "/")}
 }
 
 // Handed are files that a child of another user gets from keypaird, which is root: it
