@@ -315,8 +315,9 @@ func (d *Daemon) issue(ctx context.Context, targets []string, force, newKey bool
 }
 
 // rollover replaces the keys of the accounts at CAs, as keypaird account rollover does.
-func (d *Daemon) rollover(ctx context.Context, cas []string) (results status.Results, err error) {
-	_, err = d.makePass(ctx, []string{}, &passRequest{change: func(ctx context.Context, e *engine.Engine) error {
+func (d *Daemon) rollover(ctx context.Context, cas []string) (status.Results, error) {
+	var results status.Results
+	_, err := d.makePass(ctx, []string{}, &passRequest{change: func(ctx context.Context, e *engine.Engine) error {
 		rows, err := accounts.Each(ctx, e, cas, accounts.Acts["rollover"])
 		for _, a := range rows {
 			results = append(results, status.Result{Done: renew.Done{Target: a.CA, Why: a.Done}, OK: a.Error == "", Error: a.Error, Remedy: a.Remedy})
@@ -324,7 +325,7 @@ func (d *Daemon) rollover(ctx context.Context, cas []string) (results status.Res
 		return err
 	}})
 	if err != nil {
-		return nil, err // else results are complete
+		return nil, err // the loop may still be appending to results
 	}
 	return results, nil
 }
