@@ -46,19 +46,29 @@ func Refused(leaf *x509.Certificate, target, name string, last Observation, set 
 		return problem.Newf("publish this beside the existing records, and two TTLs later run this again: "+line+"\nor order another certificate: keypaird issue -force "+target+force,
 			"none of the TLSA records of %s matches its key: peers that check them would refuse it", name)
 	}
-	o := last.Answered(set, nil, now)
-	known := slices.DeleteFunc(slices.Clone(set.Records), func(r string) bool { return !o.appeared(r).IsZero() })
-	if !usable(set.Records) || usable(known) && !tlsa.Refuses(known, leaf) {
+	until := last.Answered(set, nil, now).refusedUntil(leaf, set.Records)
+	if until.IsZero() {
 		return nil
 	}
-	from := now.Add(maxTTL)
+	return problem.Newf("run this again after "+until.UTC().Format(time.RFC3339)+force,
+		"the TLSA record of its key at %s has been visible for less than two TTLs: caches may lack it, and peers would refuse the key", name)
+}
+
+// refusedUntil returns until when caches may lack the records by which peers accept a
+// certificate; zero if some of records have been observed for longer and accept it, or
+// if there are none that peers can use.
+func (o Observation) refusedUntil(leaf *x509.Certificate, records []string) (until time.Time) {
+	known := slices.DeleteFunc(slices.Clone(records), func(r string) bool { return !o.appeared(r).IsZero() })
+	if !slices.ContainsFunc(records, tlsa.Usable) || slices.ContainsFunc(known, tlsa.Usable) && !tlsa.Refuses(known, leaf) {
+		return time.Time{}
+	}
 	for _, a := range o.Appeared {
-		if t := a.At.Add(2 * o.TTL); tlsa.Usable(a.Record) && !tlsa.Refuses([]string{a.Record}, leaf) && t.Before(from) {
-			from = t
+		t := a.At.Add(2 * o.TTL)
+		if tlsa.Usable(a.Record) && !tlsa.Refuses([]string{a.Record}, leaf) && (until.IsZero() || t.Before(until)) {
+			until = t
 		}
 	}
-	return problem.Newf("run this again after "+from.UTC().Format(time.RFC3339)+force,
-		"the TLSA record of its key at %s was not visible for two TTLs yet: caches may lack it, and peers would refuse it", name)
+	return until
 }
 
 // HeldError returns why a certificate is not ordered: peers would refuse it because of

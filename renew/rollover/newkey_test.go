@@ -46,6 +46,10 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%q, partly %q, last %+v: %v (%s); want %q", tt.all, tt.partly, tt.last, err, problem.Remedy(err), tt.refused)
 		}
 	}
+	long := RecordSet{Records: []string{own, other}, TTL: 5 * 24 * time.Hour}
+	if remedy := problem.Remedy(Refused(leaf, "example.org", mx, was(other), long, now)); !strings.Contains(remedy, "after 2026-03-11T12:00:00Z") {
+		t.Errorf("with a TTL of five days: %s", remedy)
+	}
 }
 
 // A new key is used when its record is published, and not before: peers would refuse it.

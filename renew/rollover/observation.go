@@ -68,7 +68,7 @@ func (o Observation) Answered(set RecordSet, next *Key, now time.Time) Observati
 	return n
 }
 
-// appeared returns since when a record is there that caches may still lack; zero: it is none.
+// appeared returns when a record was first observed, if caches may still lack it; else zero.
 func (o Observation) appeared(record string) time.Time {
 	for _, a := range o.Appeared {
 		if a.Record == record {

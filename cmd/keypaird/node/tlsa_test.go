@@ -323,7 +323,7 @@ func TestRollbackWithTLSA(t *testing.T) {
 		}
 		observed()
 		zone[mx2] = []string{two, one}
-		const young = "was not visible for two TTLs yet"
+		const young = "has been visible for less than two TTLs"
 		rolled("the TLSA record of its key at "+mx2+" "+young, "keypaird fleet rollback -force "+domain)
 		observed()
 		time.Sleep(time.Hour)
