@@ -45,8 +45,10 @@ func (f *Fleet) Publish(ctx context.Context, t *Term, p Publication) (uint64, er
 	f.mu.Lock()
 	old := f.view.Releases[p.Target]
 	serial := max(f.view.Serial(p.Target), p.Serial)
+	// A release that the engine lost keeps its serial: under the next one, a node that alone has
+	// a later release would take this one for it.
 	if !p.Again || serial > p.Serial || old != nil && old.Serial == serial {
-		serial++ // else a node that alone has a later release would take this one for another
+		serial++
 	}
 	nodes := f.progress(p.Target, nil)
 	f.mu.Unlock()
