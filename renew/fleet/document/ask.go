@@ -50,8 +50,10 @@ func (a *Ask) check() error {
 	switch {
 	case !slices.Contains(verbs, a.Do):
 		return fmt.Errorf("it asks for %.40q", a.Do)
-	case len(a.Targets) > maxLines, len(a.CAs) > maxLines:
+	case len(a.Targets) > maxLines:
 		return fmt.Errorf("it asks for %d targets", len(a.Targets))
+	case len(a.CAs) > maxLines:
+		return fmt.Errorf("it asks for %d CAs", len(a.CAs))
 	case a.Do == Remove && CheckName(a.Node) != nil:
 		return CheckName(a.Node)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,14 @@ func TestParseRefuses(t *testing.T) {
 		if tt.err == nil {
 			t.Errorf("%s: accepted", tt.name)
 		}
+	}
+}
+
+// An ask for too much says of what.
+func TestAskForTooMuch(t *testing.T) {
+	ask := Ask{Do: Rollover, At: noon, CAs: slices.Repeat([]string{"pebble"}, maxLines+1)}
+	if err := ask.check(); err == nil || err.Error() != "it asks for 10001 CAs" {
+		t.Error(err)
 	}
 }
 
