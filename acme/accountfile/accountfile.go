@@ -43,7 +43,7 @@ func (f Files) Error(part string, err error, remedy string) error {
 
 // Load reads account.json; known is false if there is none.
 func (f Files) Load() (file File, known bool, err error) {
-	data, err := f.Store.Load(accountPart)
+	data, err := f.Store.Load(AccountPart)
 	if errors.Is(err, fs.ErrNotExist) {
 		return file, false, nil
 	}
@@ -51,11 +51,11 @@ func (f Files) Load() (file File, known bool, err error) {
 		return file, false, fmt.Errorf("reading the account: %w", err)
 	}
 	if json.Unmarshal(data, &file) != nil || file.URL == "" {
-		return file, false, f.Error(accountPart, errors.New("not readable as an account"),
+		return file, false, f.Error(AccountPart, errors.New("not readable as an account"),
 			"restore it from a backup; without one, rename account.json and keep key.pem: the CA finds the account by its key")
 	}
 	if file.Directory != f.Directory {
-		return file, false, f.Error(accountPart, fmt.Errorf("belongs to %q, not to %s", file.Directory, f.Directory),
+		return file, false, f.Error(AccountPart, fmt.Errorf("belongs to %q, not to %s", file.Directory, f.Directory),
 			"put back the directory that the account belongs to, or give the other CA a [ca] table of its own under another name")
 	}
 	return file, true, nil
@@ -67,7 +67,7 @@ func (f Files) Save(file File) error {
 	if err != nil {
 		return err
 	}
-	return f.Store.Save(accountPart, append(data, '\n'))
+	return f.Store.Save(AccountPart, append(data, '\n'))
 }
 
 // RestoreKey is the remedy for a key that is not the account's.
@@ -77,12 +77,12 @@ const RestoreKey = "restore key.pem from a backup; without one, " + refusal.Anew
 // without an account is left by an interrupted registration; the CA returns the same
 // account for the same key (RFC 8555, section 7.3.1).
 func (f Files) Key(ctx context.Context, known bool) (key crypto.Signer, made bool, err error) {
-	key, err = f.load(keyPart)
+	key, err = f.load(KeyPart)
 	switch {
 	case !errors.Is(err, fs.ErrNotExist):
 		return key, false, err
 	case known:
-		return nil, false, f.Error(accountPart, errors.New("its key.pem is missing"), RestoreKey)
+		return nil, false, f.Error(AccountPart, errors.New("its key.pem is missing"), RestoreKey)
 	}
 	key, err = f.MakeKey(ctx, accountkey.Default)
 	return key, true, err
@@ -114,7 +114,7 @@ func (f Files) load(part string) (crypto.Signer, error) {
 
 // MakeKey makes a key and saves it before it is used.
 func (f Files) MakeKey(ctx context.Context, keyType string) (crypto.Signer, error) {
-	return f.make(ctx, keyPart, keyType)
+	return f.make(ctx, KeyPart, keyType)
 }
 
 func (f Files) make(ctx context.Context, part, keyType string) (crypto.Signer, error) {
@@ -132,7 +132,7 @@ func (f Files) make(ctx context.Context, part, keyType string) (crypto.Signer, e
 // NewKey returns the key that the CA was asked to take, nil if there is none: whether
 // it did is not known.
 func (f Files) NewKey() (crypto.Signer, error) {
-	key, err := f.load(newKeyPart)
+	key, err := f.load(NewKeyPart)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -141,22 +141,22 @@ func (f Files) NewKey() (crypto.Signer, error) {
 
 // MakeNewKey makes the key that the CA is to take, and saves it beside the key in use.
 func (f Files) MakeNewKey(ctx context.Context, keyType string) (crypto.Signer, error) {
-	return f.make(ctx, newKeyPart, keyType)
+	return f.make(ctx, NewKeyPart, keyType)
 }
 
 // UseNew makes the new key the account's. Until then, and if it is never called because
 // the process ends, both are kept.
-func (f Files) UseNew() error { return f.Store.Rename(newKeyPart, keyPart) }
+func (f Files) UseNew() error { return f.Store.Rename(NewKeyPart, KeyPart) }
 
 // DropNew removes a new key that the CA did not take.
-func (f Files) DropNew() error { return f.Store.Remove(newKeyPart) }
+func (f Files) DropNew() error { return f.Store.Remove(NewKeyPart) }
 
 // SetAside renames the parts of an account that was deactivated, so that another one
 // can be registered.
 func (f Files) SetAside(now time.Time) error {
 	suffix := ".old-" + now.UTC().Format("20060102T150405Z")
 	// account.json last: with it, the others are not missed.
-	return errors.Join(f.Store.Rename(keyPart, keyPart+suffix), f.Store.Rename(accountPart, accountPart+suffix))
+	return errors.Join(f.Store.Rename(KeyPart, KeyPart+suffix), f.Store.Rename(AccountPart, AccountPart+suffix))
 }
 
 // Keep keeps an account of another program. One that is there already is never replaced:
@@ -167,23 +167,23 @@ func (f Files) Keep(key crypto.Signer, file File) error {
 	if err != nil {
 		return err
 	}
-	data, err := f.Store.Load(keyPart)
+	data, err := f.Store.Load(KeyPart)
 	if err == nil {
 		kept, err := keypair.ParseKey(data)
 		if public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); err != nil || !ok || !public.Equal(kept.Public()) {
-			return f.Error(keyPart, errors.New("is there already, and is another key"), remedy)
+			return f.Error(KeyPart, errors.New("is there already, and is another key"), remedy)
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reading the account's key: %w", err)
 	}
 	switch {
 	case known && have.URL != file.URL:
-		return f.Error(accountPart, fmt.Errorf("is there already: %s", have.URL), remedy)
+		return f.Error(AccountPart, fmt.Errorf("is there already: %s", have.URL), remedy)
 	case known:
 		return nil
 	}
 	if data, err = keypair.MarshalKey(key); err == nil {
-		err = f.Store.Save(keyPart, data)
+		err = f.Store.Save(KeyPart, data)
 	}
 	if err == nil {
 		err = f.Save(file)

@@ -13,7 +13,7 @@ func TestSample(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := Files{CA: "prod", Directory: "https://127.0.0.1:42305/dir", Store: Dir(t.TempDir())}
-	if err := files.Store.Save(accountPart, want); err != nil {
+	if err := files.Store.Save(AccountPart, want); err != nil {
 		t.Fatal(err)
 	}
 	file, known, err := files.Load()
@@ -23,7 +23,7 @@ func TestSample(t *testing.T) {
 	if err := files.Save(file); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := files.Store.Load(accountPart); err != nil || string(got) != string(want) {
+	if got, err := files.Store.Load(AccountPart); err != nil || string(got) != string(want) {
 		t.Errorf("written again, %v:\n%s", err, got)
 	}
 }

@@ -28,16 +28,16 @@ type Store interface {
 	Where(part string) string
 }
 
-// The parts of an account.
+// Names of the parts of an account.
 const (
-	accountPart = "account.json"
-	keyPart     = "key.pem"
-	newKeyPart  = "newkey.pem"
+	AccountPart = "account.json"
+	KeyPart     = "key.pem"
+	NewKeyPart  = "newkey.pem"
 )
 
 // Parts are the parts of an account in the order in which they are copied: account.json
 // last, so that without it the others are not missed.
-var Parts = []string{keyPart, newKeyPart, accountPart}
+var Parts = []string{KeyPart, NewKeyPart, AccountPart}
 
 // A Dir is a directory as Store: each part is a file.
 type Dir string
@@ -79,7 +79,7 @@ func (d Dir) Remove(part string) error {
 // Mark implements Store, by the sizes and times of the files.
 func (d Dir) Mark() string {
 	var mark strings.Builder
-	for _, part := range []string{accountPart, keyPart} {
+	for _, part := range []string{AccountPart, KeyPart} {
 		if info, err := os.Stat(d.Where(part)); err == nil {
 			fmt.Fprintln(&mark, info.Size(), info.ModTime().UnixNano())
 		}

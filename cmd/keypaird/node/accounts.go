@@ -23,9 +23,6 @@ func (n *Node) Account(ca string, files accountfile.Store) accountfile.Store {
 	return account{Store: files, node: n, ca: ca}
 }
 
-// Parts of an account.
-var keyPart, newKeyPart, accountPart = accountfile.Parts[0], accountfile.Parts[1], accountfile.Parts[2]
-
 // An account implements accountfile.Store: files first, the engine second.
 type account struct {
 	accountfile.Store
@@ -37,7 +34,7 @@ type account struct {
 // the engine, an account may be registered, but its key is not replaced: the fleet would go
 // on with the one before.
 func (a account) Save(part string, data []byte) error {
-	if _, err := a.node.seat(); err != nil && (part == newKeyPart || !a.node.isAlone()) {
+	if _, err := a.node.seat(); err != nil && (part == accountfile.NewKeyPart || !a.node.isAlone()) {
 		return notPermitted(err)
 	}
 	return a.then(a.Store.Save(part, data))
@@ -161,13 +158,13 @@ func (n *Node) takeAccount(ca string, files accountfile.Files, shared map[string
 		return err
 	}
 	take := maps.Clone(shared)
-	switch is := have[keyPart]; {
-	case is == nil || bytes.Equal(is, shared[keyPart]):
-		if take[newKeyPart] == nil {
-			take[newKeyPart] = have[newKeyPart]
+	switch is := have[accountfile.KeyPart]; {
+	case is == nil || bytes.Equal(is, shared[accountfile.KeyPart]):
+		if take[accountfile.NewKeyPart] == nil {
+			take[accountfile.NewKeyPart] = have[accountfile.NewKeyPart]
 		}
-	case take[newKeyPart] == nil && sameAccount(have, shared):
-		take[newKeyPart] = is
+	case take[accountfile.NewKeyPart] == nil && sameAccount(have, shared):
+		take[accountfile.NewKeyPart] = is
 	default:
 		if err := files.SetAside(time.Now()); err != nil {
 			return err
@@ -195,7 +192,7 @@ func (n *Node) takeAccount(ca string, files accountfile.Files, shared map[string
 // sameAccount reports whether two have one URL.
 func sameAccount(a, b map[string][]byte) bool {
 	var x, y accountfile.File
-	return json.Unmarshal(a[accountPart], &x) == nil && json.Unmarshal(b[accountPart], &y) == nil && x.URL != "" && x.URL == y.URL
+	return json.Unmarshal(a[accountfile.AccountPart], &x) == nil && json.Unmarshal(b[accountfile.AccountPart], &y) == nil && x.URL != "" && x.URL == y.URL
 }
 
 // sharedAccount returns the parts of the fleet's account at a CA; none: there is none. One
