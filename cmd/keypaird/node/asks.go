@@ -27,21 +27,21 @@ const rereadEvery = time.Minute
 // An issuer makes a pass over targets now, as an operator wants it.
 type issuer func(ctx context.Context, targets []string, force, newKey bool) (status.Results, error)
 
-// A roller replaces the keys of the accounts at CAs.
-type roller func(ctx context.Context, cas []string) (status.Results, error)
+// An accountRollover replaces the keys of the accounts at CAs.
+type accountRollover func(ctx context.Context, cas []string) (status.Results, error)
 
 // asks are those that this node answers.
 type asks struct {
 	node     *Node
-	issue    issuer // nil: this process makes no passes but its own
-	rollover roller // likewise
+	issue    issuer          // nil: this process makes no passes but its own
+	rollover accountRollover // nil, as for issue
 
 	mu    sync.Mutex
 	known map[string]*engine.Op // answers by key; nil: one is under way
 }
 
 // ServeAsks answers asks whenever this node sits in the seat, until ctx ends.
-func (n *Node) ServeAsks(ctx context.Context, issue issuer, rollover roller) {
+func (n *Node) ServeAsks(ctx context.Context, issue issuer, rollover accountRollover) {
 	a := &asks{node: n, issue: issue, rollover: rollover, known: map[string]*engine.Op{}}
 	for ctx.Err() == nil {
 		if f := n.Fleet(); f != nil {
@@ -163,7 +163,7 @@ func (a *asks) do(ctx context.Context, t *fleet.Term, ask document.Ask) ([]docum
 		return nil, problem.Newf("set the clocks of both", "the clock of the node where this was asked differs from that of node %s by more than %v", a.node.Name(), document.AskFor)
 	}
 	if ask.Do == document.Rollover {
-		return a.rollOver(ctx, ask.CAs)
+		return a.replaceKeys(ctx, ask.CAs)
 	}
 	f := a.node.Fleet()
 	var outcomes []document.Outcome
@@ -238,9 +238,8 @@ func (a *asks) order(ctx context.Context, targets []string, force, newKey bool) 
 	return outcomesOf(results), err
 }
 
-// rollOver has the keys of accounts replaced by the daemon of this node. The other nodes
-// follow.
-func (a *asks) rollOver(ctx context.Context, cas []string) ([]document.Outcome, error) {
+// replaceKeys has the daemon of this node replace the keys of accounts. The other nodes follow.
+func (a *asks) replaceKeys(ctx context.Context, cas []string) ([]document.Outcome, error) {
 	if a.rollover == nil {
 		return nil, a.busy()
 	}
