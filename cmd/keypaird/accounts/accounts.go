@@ -100,7 +100,7 @@ func deactivate(ctx context.Context, c *acme.Client) (string, error) {
 func Each(ctx context.Context, e *engine.Engine, cas []string, act Act) (Accounts, error) {
 	rows := Accounts{}
 	if act != nil {
-		if err := e.MayChangeAccounts(); err != nil {
+		if err := e.PermitAccountChange(); err != nil {
 			return nil, err
 		}
 	}

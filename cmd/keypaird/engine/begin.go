@@ -67,13 +67,13 @@ func (e *Engine) BeginPass(ctx context.Context) (end func()) {
 	return e.options.Shared.End
 }
 
-// MayChangeAccounts returns why an operator may not change the accounts here, within a pass;
-// nil: that is allowed.
-func (e *Engine) MayChangeAccounts() error {
-	if e.options.Shared.MayChangeAccounts == nil {
+// PermitAccountChange returns an error if an operator may not change accounts on this machine
+// now. It is called within a pass.
+func (e *Engine) PermitAccountChange() error {
+	if e.options.Shared.PermitAccountChange == nil {
 		return nil
 	}
-	return e.options.Shared.MayChangeAccounts()
+	return e.options.Shared.PermitAccountChange()
 }
 
 // removeTXT removes a record that another machine has presented.

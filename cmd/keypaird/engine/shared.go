@@ -28,8 +28,9 @@ type Shared struct {
 	Account  func(ca string, files accountfile.Store) accountfile.Store
 	OrderLog func(ca string, file *orderlog.Log) acme.OrderLog
 
-	// MayChangeAccounts returns why an operator may not change the accounts here now.
-	MayChangeAccounts func() error
+	// PermitAccountChange returns an error if an operator may not change accounts on this
+	// machine now.
+	PermitAccountChange func() error
 
 	Target func(t renew.Target) renew.Sharing // t is complete but for this
 	Permit func() error                       // see [acme.Options]

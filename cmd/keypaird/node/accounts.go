@@ -57,9 +57,8 @@ func (a account) then(err error) error {
 	return a.node.commitAccount(context.Background(), a.ca, a.Store)
 }
 
-// MayChangeAccounts returns why an operator may not change the accounts here now; nil: that
-// is allowed.
-func (n *Node) MayChangeAccounts() error {
+// PermitAccountChange returns an error if an operator may not change accounts on this node now.
+func (n *Node) PermitAccountChange() error {
 	t, err := n.seat()
 	switch {
 	case err == nil:

@@ -68,13 +68,13 @@ func TestAccountKeyReplaced(t *testing.T) {
 		if err := b.rollover("its own"); !errors.Is(err, acme.ErrNotPermitted) {
 			t.Errorf("a node that does not sit replaces the key: %v", err)
 		}
-		err := b.MayChangeAccounts()
+		err := b.PermitAccountChange()
 		if err == nil || !strings.Contains(err.Error(), "node a orders") || !strings.Contains(problem.Remedy(err), "stop keypaird on a, b") {
 			t.Errorf("%v (%s)", err, problem.Remedy(err))
 		}
 		b.has("one", "")
 		b.End()
-		ok(t, a.MayChangeAccounts(), a.rollover("two"))
+		ok(t, a.PermitAccountChange(), a.rollover("two"))
 		_ = b.begin()
 		b.has("two", "one") // until the CA has said which one it knows
 		b.End()
@@ -98,7 +98,7 @@ func TestAccountKeyAlone(t *testing.T) {
 		if err := a.begin(); err == nil {
 			t.Fatal("it sits without an engine")
 		}
-		if err := a.rollover("two"); err == nil || a.MayChangeAccounts() == nil {
+		if err := a.rollover("two"); err == nil || a.PermitAccountChange() == nil {
 			t.Errorf("the key is replaced alone: %v", err)
 		}
 		a.has("one", "")

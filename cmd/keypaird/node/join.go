@@ -127,7 +127,7 @@ func filesOf(cfg *config.Config, store *keypair.Store) Files {
 // Shared returns the stores of the fleet that replace files.
 func (n *Node) Shared() engine.Shared {
 	return engine.Shared{
-		Orders: n.Orders, Account: n.Account, MayChangeAccounts: n.MayChangeAccounts, OrderLog: n.OrderLog, Permit: n.Permit, Clock: n.CompareClock, HTTP01: n.Solver, Token: n.ShareToken, TXT: n.NoteTXT,
+		Orders: n.Orders, Account: n.Account, PermitAccountChange: n.PermitAccountChange, OrderLog: n.OrderLog, Permit: n.Permit, Clock: n.CompareClock, HTTP01: n.Solver, Token: n.ShareToken, TXT: n.NoteTXT,
 		Target: n.target,
 		Begin:  n.Begin, End: n.End, Run: n.take, Keep: n.Keep, Describe: n.Describe,
 	}
