@@ -67,7 +67,7 @@ func (n *Node) PermitAccountChange() error {
 		return fmt.Errorf("the accounts are those of the fleet: %w", err)
 	}
 	nodes := strings.Join(n.o.Fleet.Order, ", ")
-	return problem.Newf("stop keypaird on "+nodes+", run this on one of them, and start keypaird there again; or, to replace a key, run keypaird account rollover where keypaird runs",
+	return problem.Newf("to replace a key: keypaird account rollover, where keypaird runs; else stop keypaird on "+nodes+", run this on one of them, and start it on all again",
 		"the accounts are those of the fleet: %w", err)
 }
 
