@@ -71,9 +71,9 @@ func (n *Node) PermitAccountChange() error {
 		"the accounts are those of the fleet: %w", err)
 }
 
-// followAccounts keeps the accounts that the engine and this node have the same: this node
-// writes back what the engine lost in its term, or else it follows the node in the seat, since
-// it may have to order without the engine.
+// followAccounts makes the accounts of the engine and of this node the same. In the seat, this
+// node writes back what the engine lost. Else it copies the account of the engine, since it may
+// have to order without it.
 func (n *Node) followAccounts(ctx context.Context) {
 	_, unseated := n.seat()
 	if n.o.Fleet.Observer || !n.orders() || n.Err() != nil {
@@ -82,20 +82,24 @@ func (n *Node) followAccounts(ctx context.Context) {
 	for _, ca := range n.cas() {
 		files := n.o.Files.Account(ca)
 		shared, err := n.sharedAccount(ctx, ca)
-		switch {
-		case err != nil:
-		case unseated != nil:
+		if err == nil && unseated == nil {
+			err = n.restoreAccount(ctx, ca, files, shared)
+		} else if err == nil {
 			err = n.takeAccount(ca, files, shared)
-		default:
-			var have map[string][]byte
-			if have, err = accountParts(files.Store); err == nil && !maps.EqualFunc(have, shared, bytes.Equal) {
-				err = n.commitAccount(ctx, ca, files.Store)
-			}
 		}
 		if err != nil && ctx.Err() == nil {
 			n.o.Log.Warn("account of the fleet not followed", "ca", ca, "err", err, "remedy", problem.Remedy(err))
 		}
 	}
+}
+
+// restoreAccount gives the account of this node to the engine, unless it has it.
+func (n *Node) restoreAccount(ctx context.Context, ca string, files accountfile.Files, shared map[string][]byte) error {
+	have, err := accountParts(files.Store)
+	if err != nil || maps.EqualFunc(have, shared, bytes.Equal) {
+		return err
+	}
+	return n.commitAccount(ctx, ca, files.Store)
 }
 
 // commitAccount gives the account to the nodes that may order.
@@ -157,13 +161,13 @@ func (n *Node) takeAccount(ca string, files accountfile.Files, shared map[string
 		return err
 	}
 	take := maps.Clone(shared)
-	switch is := have[accountfile.KeyPart]; {
-	case is == nil || bytes.Equal(is, shared[accountfile.KeyPart]):
+	switch key := have[accountfile.KeyPart]; {
+	case key == nil || bytes.Equal(key, shared[accountfile.KeyPart]):
 		if take[accountfile.NewKeyPart] == nil {
 			take[accountfile.NewKeyPart] = have[accountfile.NewKeyPart]
 		}
 	case take[accountfile.NewKeyPart] == nil && sameAccount(have, shared):
-		take[accountfile.NewKeyPart] = is
+		take[accountfile.NewKeyPart] = key
 	default:
 		if err := files.SetAside(time.Now()); err != nil {
 			return err
