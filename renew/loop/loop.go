@@ -16,7 +16,7 @@ type Loop struct {
 	RunPass func(ctx context.Context, due map[string]bool) map[string]time.Time
 
 	Schedule func(after time.Time) time.Time // the next pass over all targets; required
-	Now      <-chan map[string]bool          // requests to process targets now, perhaps none; nil: all
+	Now      <-chan map[string]bool          // targets to process now; empty: RunPass is called for none; nil: all
 	Clock    func() time.Time                // the wall clock; nil means time.Now
 	Alive    func()                          // called at least every minute, for a watchdog; may be nil
 	Log      *slog.Logger                    // required

@@ -35,7 +35,7 @@ func (n *Node) Begin(ctx context.Context, remove func(context.Context, dns01.Pre
 	n.followAccounts(ctx)
 }
 
-// setTerm sets the term in which a pass orders, or why there is none; unusable: since the
+// setTerm sets the term in which a pass orders, or why there is none; unusable: the
 // engine cannot be used.
 func (n *Node) setTerm(term *fleet.Term, err error, unusable bool) {
 	n.mu.Lock()

@@ -182,7 +182,7 @@ func (n *Node) pullRecord(target string, o record.Ordering, nextKey []byte) erro
 			return err
 		}
 	}
-	if o.Revoked.At.Before(have.Revoked.At) { // here, a moment ago
+	if o.Revoked.At.Before(have.Revoked.At) { // it was revoked here after the fleet's record was written
 		o.Revoked = have.Revoked
 	}
 	have.Ordering = o
