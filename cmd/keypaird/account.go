@@ -37,8 +37,9 @@ func accountCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	end, asks := eng.Close, verb == "rollover" && cfg.InFleet() && daemon.Runs(cfg.State)
-	if act != nil && !asks { // else it waits for nobody
+	viaFleet := verb == "rollover" && cfg.InFleet() && daemon.Runs(cfg.State)
+	end := eng.Close
+	if act != nil && !viaFleet { // else no lock is needed
 		if end, err = eng.Begin(ctx, e.Waiting); err != nil {
 			return err
 		}
@@ -49,7 +50,7 @@ func accountCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	var rows accounts.Accounts
-	if asks {
+	if viaFleet {
 		rows, err = e.fleet().Rollover(ctx, cfg, cas)
 	} else {
 		rows, err = accounts.Each(ctx, eng, cas, act)

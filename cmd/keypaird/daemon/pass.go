@@ -290,13 +290,14 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %s", n, noun)
 }
 
-// A passRequest is a pass that an operator asks for on another node of the fleet.
+// A passRequest is a pass, or a change in place of one, that an operator asks for on another
+// node of the fleet.
 type passRequest struct {
 	ctx    context.Context // the caller's: once it has ended, the request is dropped
 	names  map[string]bool
 	force  bool
 	newKey bool
-	change func(context.Context, *engine.Engine) error // done in place of the pass; nil: nothing is
+	change func(context.Context, *engine.Engine) error // runs in place of the pass; nil: a pass is made
 	report chan renew.Report
 }
 
@@ -311,13 +312,13 @@ func (r *passRequest) apply(ctx context.Context, e *engine.Engine) (report renew
 
 // issue makes a pass over targets, as keypaird issue does.
 func (d *Daemon) issue(ctx context.Context, targets []string, force, newKey bool) (status.Results, error) {
-	return d.makePass(ctx, targets, &passRequest{force: force, newKey: newKey})
+	return d.requestAndWait(ctx, targets, &passRequest{force: force, newKey: newKey})
 }
 
 // rollover replaces the keys of the accounts at CAs, as keypaird account rollover does.
 func (d *Daemon) rollover(ctx context.Context, cas []string) (status.Results, error) {
 	var results status.Results
-	_, err := d.makePass(ctx, []string{}, &passRequest{change: func(ctx context.Context, e *engine.Engine) error {
+	_, err := d.requestAndWait(ctx, []string{}, &passRequest{change: func(ctx context.Context, e *engine.Engine) error {
 		rows, err := accounts.Each(ctx, e, cas, accounts.Acts["rollover"])
 		for _, a := range rows {
 			results = append(results, status.Result{Done: renew.Done{Target: a.CA, Why: a.Done}, OK: a.Error == "", Error: a.Error, Remedy: a.Remedy})
@@ -330,8 +331,8 @@ func (d *Daemon) rollover(ctx context.Context, cas []string) (status.Results, er
 	return results, nil
 }
 
-// makePass has the loop make a pass over targets for a request, and returns the results.
-func (d *Daemon) makePass(ctx context.Context, targets []string, req *passRequest) (status.Results, error) {
+// requestAndWait gives a request to the loop, and returns the results for targets.
+func (d *Daemon) requestAndWait(ctx context.Context, targets []string, req *passRequest) (status.Results, error) {
 	req.ctx, req.names, req.report = ctx, map[string]bool{}, make(chan renew.Report, 1)
 	for _, name := range targets {
 		req.names[name] = true
