@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -18,7 +18,7 @@ func (n *fleetNode) accountKey() string {
 }
 
 // The key of the account is replaced while all daemons run, from any node: the one that orders
-// does it, the others follow, and whoever orders next has the new key.
+// does it, the others follow, and the next node that orders has the new key.
 func TestFleetAccount(t *testing.T) {
 	if !onMachines(t) {
 		return
@@ -33,7 +33,7 @@ func TestFleetAccount(t *testing.T) {
 	old := first.accountKey()
 	for _, n := range []*fleetNode{web, second, first} {
 		before := first.accountKey()
-		if out := n.must("account", "rollover", "pebble"); !strings.Contains(out, "pebble"+": key replaced") || first.accountKey() == before {
+		if out := n.must("account", "rollover", "pebble"); !strings.Contains(out, "pebble: key replaced") || first.accountKey() == before {
 			t.Errorf("%s: %q", n.name, out)
 		}
 	}
@@ -45,7 +45,7 @@ func TestFleetAccount(t *testing.T) {
 	f.issued(2)
 	if err := testutil.Within(60*time.Second, func() error {
 		if key := second.accountKey(); key == old || key != first.accountKey() {
-			return fmt.Errorf("mx2 has another key of the account")
+			return errors.New("mx2 has another key of the account")
 		}
 		return nil
 	}); err != nil {
