@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"keypaird/cmd/keypaird/accounts"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
@@ -48,20 +47,6 @@ func (c *Command) Issue(ctx context.Context, cfg *config.Config, names []string,
 		i.Errs = append(i.Errs, err)
 	}
 	return i
-}
-
-// Rollover asks the node in the seat to replace the keys of the accounts at CAs.
-func (c *Command) Rollover(ctx context.Context, cfg *config.Config, cas []string) (rows accounts.Accounts, err error) {
-	answer, err := c.Ask(ctx, cfg, nil, document.Ask{Do: document.Rollover, CAs: cas})
-	for _, did := range answer.Outcomes {
-		ca, _ := cfg.Authority(did.Target)
-		a := accounts.Account{CA: did.Target, Directory: ca.Directory, Status: accounts.Valid, Done: did.Why, Error: did.Error, Remedy: did.Remedy}
-		if did.Error != "" {
-			a.Status = accounts.Failed
-		}
-		rows = append(rows, a)
-	}
-	return rows, err
 }
 
 // choose returns those of all targets that an operator names; without names, all.
