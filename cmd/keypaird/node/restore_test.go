@@ -148,118 +148,161 @@ func TestRestored(t *testing.T) {
 	})
 }
 
+// A waveTest is a fleet of the nodes a, b and c, of which a and b order.
+type waveTest struct {
+	*machines
+	ca      *testCA
+	dirs    map[string]string
+	running map[string]*testMachine
+	away    string // the nodes that do not run when the engine is emptied
+	newest  renew.State
+}
+
+// start starts nodes, each named by one letter.
+func (w *waveTest) start(names string) {
+	for name := range strings.SplitSeq(names, "") {
+		if w.dirs[name] == "" {
+			w.dirs[name] = w.t.TempDir()
+		}
+		w.running[name] = w.machines.start(name, w.dirs[name], "a", "b")
+	}
+}
+
+// stop stops nodes.
+func (w *waveTest) stop(names string) {
+	for name := range strings.SplitSeq(names, "") {
+		w.running[name].stop()
+		delete(w.running, name)
+	}
+}
+
+// passes has each node that runs make n passes.
+func (w *waveTest) passes(n int) {
+	for range n {
+		for _, name := range slices.Sorted(maps.Keys(w.running)) {
+			w.running[name].pass(w.ca, renew.Scheduled)
+		}
+	}
+}
+
+// order has node a order a certificate.
+func (w *waveTest) order() {
+	w.running["a"].pass(w.ca, renew.Force)
+	w.newest = w.running["a"].pass(w.ca, renew.Scheduled)
+}
+
+// everywhere has a release come to all nodes.
+func (w *waveTest) everywhere() {
+	w.order()
+	w.passes(1)
+	time.Sleep(time.Hour)
+	w.passes(2)
+}
+
+// canary has a release come to node a alone; the others know of it.
+func (w *waveTest) canary() {
+	w.canaryAlone()
+	w.start("bc")
+	w.passes(1)
+	if !strings.Contains(w.away, "a") {
+		w.start("a")
+		w.passes(1)
+	}
+}
+
+// canaryAlone has a release come to node a, which no other node knows of.
+func (w *waveTest) canaryAlone() {
+	w.stop("bc")
+	w.order()
+	w.stop("a")
+}
+
+// rolledBack has a release come to all nodes, and the one before it after that.
+func (w *waveTest) rolledBack() {
+	w.everywhere()
+	a := w.running["a"]
+	term, err := a.sits()
+	ok(w.t, err)
+	if o := a.change(w.t.Context(), term, document.Ask{Do: document.Rollback}, domain); o.Error != "" {
+		w.t.Fatal(o.Error)
+	}
+	w.passes(2)
+	w.newest = a.pass(w.ca, renew.Scheduled)
+}
+
+// empty empties the engine, and has all nodes go on.
+func (w *waveTest) empty() {
+	w.server.Restore(memory.Backup{})
+	w.passes(1)
+	time.Sleep(15 * time.Minute)
+	w.passes(2)
+	for _, name := range []string{"b", "c", "a"} {
+		if w.running[name] == nil {
+			w.start(name)
+		}
+		w.passes(1)
+	}
+	time.Sleep(2 * time.Hour)
+	w.passes(4)
+	time.Sleep(2 * time.Hour)
+	w.passes(2)
+}
+
 // An engine that was emptied has forgotten which node has which release. No node orders,
 // deploys what it has, or goes back, whoever sits first: not even if a release had come to
 // one node alone, which is away at first.
 func TestEmptiedInWaves(t *testing.T) {
-	for _, away := range []string{"", "abc", "bc", "a"} { // when the engine is emptied
-		for _, state := range []string{"everywhere", "canary", "canary alone", "rolled back"} {
-			if state == "canary alone" && away != "abc" {
-				continue
-			}
-			t.Run(state+", away "+away, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					w, c := newMachines(t, "a", "b", "c"), &testCA{deployed: map[string][]string{}}
-					w.rules = wave.Rules{Waves: []string{"1", "100%"}, Bake: 30 * time.Minute}
-					dirs, all := map[string]string{}, map[string]*testMachine{}
-					start := func(names string) {
-						for name := range strings.SplitSeq(names, "") {
-							if dirs[name] == "" {
-								dirs[name] = t.TempDir()
-							}
-							all[name] = w.start(name, dirs[name], "a", "b")
-						}
-					}
-					stop := func(names string) {
-						for name := range strings.SplitSeq(names, "") {
-							all[name].stop()
-							delete(all, name)
-						}
-					}
-					passes := func(n int) {
-						for range n {
-							for _, name := range slices.Sorted(maps.Keys(all)) {
-								all[name].pass(c, renew.Scheduled)
-							}
-						}
-					}
-					start("abc")
-					passes(3)
-					time.Sleep(time.Hour)
-					passes(3)
-					if strings.HasPrefix(state, "canary") { // b and c do not know of the release
-						stop("bc")
-					}
-					all["a"].pass(c, renew.Force)
-					newest := all["a"].pass(c, renew.Scheduled)
-					switch state {
-					case "everywhere":
-						passes(1)
-						time.Sleep(time.Hour)
-						passes(2)
-					case "canary":
-						stop("a")
-						start("bc")
-						passes(1)
-						if strings.Contains(away, "a") {
-							break
-						}
-						start("a")
-						passes(1)
-					case "canary alone":
-						stop("a")
-					case "rolled back":
-						passes(1)
-						time.Sleep(time.Hour)
-						passes(2)
-						term, err := all["a"].sits()
-						ok(t, err)
-						if o := all["a"].change(t.Context(), term, document.Ask{Do: document.Rollback}, domain); o.Error != "" {
-							t.Fatal(o.Error)
-						}
-						passes(2)
-						newest = all["a"].pass(c, renew.Scheduled)
-					}
-					for _, name := range strings.Split(away, "") {
-						if all[name] != nil {
-							stop(name)
-						}
-					}
-					issued := c.issued
-					before := map[string]int{}
-					for name, list := range c.deployed {
-						before[name] = len(list)
-					}
-					w.server.Restore(memory.Backup{})
-					passes(1)
-					time.Sleep(15 * time.Minute)
-					passes(2)
-					for _, name := range []string{"b", "c", "a"} {
-						if all[name] == nil {
-							start(name)
-						}
-						passes(1)
-					}
-					time.Sleep(2 * time.Hour)
-					passes(4)
-					time.Sleep(2 * time.Hour)
-					passes(2)
-					if c.issued != issued {
-						t.Errorf("%d certificates issued, want %d", c.issued, issued)
-					}
-					for name, m := range all {
-						s := m.pass(c, renew.Scheduled)
-						list := c.deployed[name]
-						want := 0
-						if strings.HasPrefix(state, "canary") && name != "a" {
-							want = 1
-						}
-						if s.Fingerprint != newest.Fingerprint || list[len(list)-1] != newest.Fingerprint || len(list)-before[name] != want {
-							t.Errorf("%s has %.8s and deployed %d times, the last %.8s; want %.8s and %d", name, s.Fingerprint, len(list)-before[name], list[len(list)-1], newest.Fingerprint, want)
-						}
-					}
-				})
+	for _, tt := range []struct {
+		name    string
+		prepare func(*waveTest)
+		others  int      // how often b and c deploy after that
+		away    []string // when the engine is emptied
+	}{
+		{"everywhere", (*waveTest).everywhere, 0, []string{"", "abc", "bc", "a"}},
+		{"canary", (*waveTest).canary, 1, []string{"", "abc", "bc", "a"}},
+		{"canary alone", (*waveTest).canaryAlone, 1, []string{"abc"}},
+		{"rolled back", (*waveTest).rolledBack, 0, []string{"", "abc", "bc", "a"}},
+	} {
+		for _, away := range tt.away {
+			t.Run(tt.name+", away "+away, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { testEmptied(t, away, tt.prepare, tt.others) })
 			})
+		}
+	}
+}
+
+func testEmptied(t *testing.T, away string, prepare func(*waveTest), others int) {
+	w := &waveTest{
+		machines: newMachines(t, "a", "b", "c"), ca: &testCA{deployed: map[string][]string{}},
+		dirs: map[string]string{}, running: map[string]*testMachine{}, away: away,
+	}
+	w.rules = wave.Rules{Waves: []string{"1", "100%"}, Bake: 30 * time.Minute}
+	w.start("abc")
+	w.passes(3)
+	time.Sleep(time.Hour)
+	w.passes(3)
+	prepare(w)
+	for name := range strings.SplitSeq(away, "") {
+		if w.running[name] != nil {
+			w.stop(name)
+		}
+	}
+	issued, before := w.ca.issued, map[string]int{}
+	for name, list := range w.ca.deployed {
+		before[name] = len(list)
+	}
+	w.empty()
+	if w.ca.issued != issued {
+		t.Errorf("%d certificates issued, want %d", w.ca.issued, issued)
+	}
+	for name, m := range w.running {
+		s := m.pass(w.ca, renew.Scheduled)
+		list, want := w.ca.deployed[name], others
+		if name == "a" {
+			want = 0
+		}
+		if s.Fingerprint != w.newest.Fingerprint || list[len(list)-1] != w.newest.Fingerprint || len(list)-before[name] != want {
+			t.Errorf("%s has %.8s and deployed %d times, the last %.8s; want %.8s and %d", name, s.Fingerprint, len(list)-before[name], list[len(list)-1], w.newest.Fingerprint, want)
 		}
 	}
 }
