@@ -3,12 +3,10 @@ package renew
 import (
 	"context"
 	"crypto"
-	"errors"
 	"fmt"
 	"io/fs"
 	"time"
 
-	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
 	"keypaird/renew/record"
@@ -24,9 +22,11 @@ func (p *Pass) ensureNextKey(ctx context.Context, j *job) error {
 		return fmt.Errorf("reading the next key: %w", err)
 	}
 	if n := j.state.Next; n == nil || n.Type != j.KeyType {
-		if err := p.makeNextKey(ctx, j); err != nil {
+		next, err := record.MakeNextKey(ctx, p.Store, j.Name, j.KeyType)
+		if err != nil {
 			return fmt.Errorf("making the next key: %w", err)
 		}
+		j.state.Next = next
 	}
 	used, issued, next, d := "", time.Time{}, j.state.Next.TLSA(), &j.state.Record.TLSA
 	if leaf := j.state.Leaf; leaf != nil {
@@ -47,29 +47,6 @@ func (p *Pass) ensureNextKey(ctx context.Context, j *job) error {
 		}
 	}
 	p.saveOrWarn(j, "making the next key")
-	return nil
-}
-
-// makeNextKey makes a key and writes it to the disk.
-func (p *Pass) makeNextKey(ctx context.Context, j *job) error {
-	key, err := keypair.NewKey(ctx, j.KeyType)
-	if err != nil {
-		return err
-	}
-	data, err := keypair.MarshalKey(key)
-	if err != nil {
-		return err
-	}
-	next, err := rollover.NewKey(key)
-	if err != nil {
-		return err
-	}
-	err = p.Store.WriteFile(j.Name, NextKeyFile, data)
-	var written *durable.WriteError
-	if err != nil && !(errors.As(err, &written) && written.Done) {
-		return err
-	}
-	j.state.Next = next
 	return nil
 }
 

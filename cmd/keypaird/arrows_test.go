@@ -115,7 +115,7 @@ var arrows = map[string][]string{
 	"renew/notify":                   {"renew", "renew/backoff", "renew/keypair", "renew/problem"},
 	"renew/problem":                  {},
 	"renew/process":                  {"renew/problem", "renew/rights"},
-	"renew/record":                   {"renew/backoff", "renew/keypair", "renew/renewalinfo", "renew/rollover", "renew/seen"},
+	"renew/record":                   {"renew/backoff", "renew/durable", "renew/keypair", "renew/renewalinfo", "renew/rollover", "renew/seen"},
 	"renew/renewalinfo":              {"renew/backoff", "renew/problem"},
 	"renew/renewtest":                {"renew", "renew/keypair", "renew/renewalinfo"},
 	"renew/reprobe":                  {"renew", "renew/backoff", "renew/keypair"},
