@@ -81,7 +81,7 @@ func (p *Pass) load(j *job) {
 			mended = true
 			p.reportDamage(j, found)
 		})
-		if err != nil && p.Records.IsNew(j.Name+"/"+id, err.Error()) {
+		if err != nil && p.Records.NoteDamage(j.Name+"/"+id, err.Error()) {
 			p.Log.Warn("stored files damaged", "cert", j.Name, "err", err, "remedy", Remedy(err))
 		}
 	}

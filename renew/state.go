@@ -161,7 +161,7 @@ func (s State) OverdueAt(t Target) time.Time {
 }
 
 // revoked reports whether the operator has revoked a certificate.
-func (s State) revoked(leaf *x509.Certificate) bool { return !s.Record.Revoked.Of(leaf).IsZero() }
+func (s State) revoked(leaf *x509.Certificate) bool { return !s.Record.Revoked.TimeFor(leaf).IsZero() }
 
 // Urgent reports whether less than a quarter of the lifetime is left of what is
 // in use, or it was revoked.

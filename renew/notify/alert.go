@@ -132,7 +132,7 @@ func notice(now time.Time, t renew.Target, s renew.State) (n Notice, due bool) {
 	switch alert.Kind {
 	case Expiring:
 		n.Error = "the certificate in use was not replaced in time"
-		if v := s.Record.Revoked; !v.Of(s.InUse).IsZero() {
+		if v := s.Record.Revoked; !v.TimeFor(s.InUse).IsZero() {
 			n.Error = "the certificate in use " + v.String() + ", and is not replaced"
 			n.Remedy = cmp.Or(n.Remedy, RevokedRemedy(t.Name))
 		}

@@ -52,15 +52,15 @@ type Revocation struct {
 	At          time.Time `json:"at"`
 }
 
-// Of returns when a certificate was revoked; zero if it was not, or is nil.
-func (v Revocation) Of(leaf *x509.Certificate) time.Time {
+// TimeFor returns when a certificate was revoked; zero if it was not, or is nil.
+func (v Revocation) TimeFor(leaf *x509.Certificate) time.Time {
 	if leaf == nil || v.At.IsZero() || v.Fingerprint != keypair.Fingerprint(leaf) {
 		return time.Time{}
 	}
 	return v.At
 }
 
-// String says in a sentence when it was.
+// String returns "was revoked at" and the time, to follow a subject.
 func (v Revocation) String() string {
 	return "was revoked at " + v.At.UTC().Format("2006-01-02 15:04Z")
 }
@@ -249,11 +249,12 @@ func (d *Deployment) Undo(fingerprint string) {
 type Records struct {
 	mu      sync.Mutex
 	unsaved map[string]unsavedRecord // by target
-	damages map[string]string        // by place, the last that was reported
+	damages map[string]string        // by place, the last one noted
 }
 
-// IsNew reports whether a damage is another than the last one that was reported of a place.
-func (r *Records) IsNew(place, damage string) bool {
+// NoteDamage notes the damage at a place, and reports whether it differs from the last one
+// noted there.
+func (r *Records) NoteDamage(place, damage string) (first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.damages[place] == damage {

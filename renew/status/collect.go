@@ -95,7 +95,7 @@ func (src Source) collect(target renew.Target, now time.Time) (Target, error) {
 	}
 	if err == nil && leaf != nil {
 		t.Live = src.certificate(t.Name, id, fp, leaf)
-		state.InUse, t.Live.Revoked = leaf, state.Record.Revoked.Of(leaf)
+		state.InUse, t.Live.Revoked = leaf, state.Record.Revoked.TimeFor(leaf)
 		t.OverdueAt = second(state.OverdueAt(target))
 	}
 	if src.StandIn != nil && (leaf == nil || t.undeployed()) {
