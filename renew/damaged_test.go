@@ -140,7 +140,7 @@ func TestRecordDamaged(t *testing.T) {
 }
 
 // A look by status, which has no lock, changes nothing.
-func TestLookMendsNothing(t *testing.T) {
+func TestLookRepairsNothing(t *testing.T) {
 	w, _, targets, _ := damagedWorld(t)
 	file := w.store.Dir(chat.Name) + "/v000001/combined.pem"
 	must(t, os.Truncate(file, 0))

@@ -270,7 +270,7 @@ func whatToDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 	switch {
 	case waiting.Action == None && !s.Live:
 		return Decision{Deploy, "stored but not live", s.Due()}
-	case waiting.Action == None && s.mended:
+	case waiting.Action == None && s.repaired:
 		return Decision{Deploy, "stored files were damaged", s.Due()}
 	}
 	return waiting

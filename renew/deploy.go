@@ -118,8 +118,8 @@ func (p *Pass) activate(j *job) (err error) {
 	if j.issuer == nil { // else it is done
 		p.forgetOrder(j, j.newest.Pair.Leaf)
 	}
-	j.activated = (!j.state.Live || j.state.mended) && len(p.deployers([]*job{j})) == 0 // nothing else is missing
-	j.state.mended = false
+	j.activated = (!j.state.Live || j.state.repaired) && len(p.deployers([]*job{j})) == 0 // nothing else is missing
+	j.state.repaired = false
 	return nil
 }
 

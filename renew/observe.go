@@ -75,10 +75,10 @@ func (p *Pass) load(j *job) {
 		p.Log.Warn("record damaged", "cert", j.Name, "found", p.Store.Dir(j.Name)+"/"+record.File+" cannot be read: backoff and history are lost, nothing needs to be done")
 		p.saveOrWarn(j, "replacing the damaged record")
 	}
-	mended := false
+	repaired := false
 	for _, id := range j.state.damaged {
-		err := p.Store.Mend(j.Name, id, func(found []string) {
-			mended = true
+		err := p.Store.Repair(j.Name, id, func(found []string) {
+			repaired = true
 			p.reportDamage(j, found)
 		})
 		if err != nil && p.Records.NoteDamage(j.Name+"/"+id, err.Error()) {
@@ -86,7 +86,7 @@ func (p *Pass) load(j *job) {
 		}
 	}
 	j.state, j.stateErr = LoadStateWith(p.Records, p.Store, j.Target)
-	j.state.mended = mended
+	j.state.repaired = repaired
 }
 
 // reportDamage logs what is found of stored files, and records that servers that read them

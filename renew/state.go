@@ -30,7 +30,7 @@ type State struct {
 
 	damaged    []string // versions with files that are not as they were written, as it seems
 	recordLost bool     // record.json is damaged, and Record empty
-	mended     bool     // the pass has replaced stored files, and not reported it
+	repaired   bool     // the pass has replaced stored files, and not reported it
 }
 
 // LoadState reads the stored pair and the record of a target, and inspects its deployments

@@ -24,7 +24,7 @@ const maxStateFile = 1 << 20
 //	DIR/certs/NAME/.tmp-*, .*.tmp      unfinished; Tidy removes them
 //
 // A version is written under a temporary name, made durable and renamed, so it
-// is whole or not there; after that only damage changes it, and [Store.Mend]. Its number
+// is whole or not there; after that only damage changes it, and [Store.Repair]. Its number
 // is never given again. Directories have mode 0700 and files 0600 whatever the umask.
 //
 // Methods for different names may run at once. Of those that write for one

@@ -167,7 +167,7 @@ type Look struct {
 	Fingerprint string            // of Leaf
 	InUse       *x509.Certificate // of the live version; nil if there is none that can be used
 	Live        bool              // the newest version is the live one
-	Damaged     []string          // the newest version, broken ones after it and the live one: those that Mend has to read
+	Damaged     []string          // the newest version, broken ones after it and the live one: those that Repair has to read
 }
 
 // Look is [Store.ReadFile] of file, [Store.NewestLeaf] and [Store.LiveLeaf] with the
@@ -307,7 +307,7 @@ func (d nameDir) load(id string) (Version, error) {
 		if err != nil {
 			return Version{}, err
 		}
-		if !same(data, file.Data) {
+		if !sameText(data, file.Data) {
 			return Version{}, &durable.BrokenError{Path: v.At(file.Name), Err: errors.New("does not belong to " + fullChainFile + " and " + keyFile)}
 		}
 	}

@@ -14,9 +14,9 @@ import (
 	"keypaird/renew/durable"
 )
 
-// TestMend damages files of a version that is live. What follows from chain and key is
+// TestRepair damages files of a version that is live. What follows from chain and key is
 // written again, as is one of the two that combined.pem has, too; the other files stay.
-func TestMend(t *testing.T) {
+func TestRepair(t *testing.T) {
 	ca := newCA(t)
 	other := ca.pair(t, name)
 	for _, tt := range []struct {
@@ -95,7 +95,7 @@ func TestMend(t *testing.T) {
 			}
 			var found []string
 			for _, id := range l.Damaged {
-				err = s.Mend(name, id, func(list []string) { found = append(found, list...) })
+				err = s.Repair(name, id, func(list []string) { found = append(found, list...) })
 			}
 			for i, text := range found {
 				found[i] = strings.TrimPrefix(text, v.Dir+"/")
@@ -105,7 +105,7 @@ func TestMend(t *testing.T) {
 			}
 			if tt.lost != "" {
 				if !isBroken(err) || !strings.HasPrefix(err.Error(), v.Dir+tt.lost) {
-					t.Errorf("Mend: %v, want a BrokenError about %s", err, v.Dir+tt.lost)
+					t.Errorf("Repair: %v, want a BrokenError about %s", err, v.Dir+tt.lost)
 				}
 				if after := filesIn(t, v.Dir); !slices.Equal(before, after) {
 					t.Errorf("files were changed: %q, then %q", before, after)
@@ -163,7 +163,7 @@ func filesIn(t *testing.T, dir string) (list []string) {
 }
 
 // A file that was only touched, or written with other ends of lines, is right.
-func TestMendNothing(t *testing.T) {
+func TestRepairNothing(t *testing.T) {
 	s := open(t, t.TempDir())
 	v := add(t, s, name, newCA(t).pair(t, name))
 	setLive(t, s, name, v)
@@ -173,7 +173,7 @@ func TestMendNothing(t *testing.T) {
 		t.Fatalf("damaged: %q, %v", l.Damaged, err)
 	}
 	before := filesIn(t, v.Dir)
-	must(t, s.Mend(name, v.ID, func(found []string) { t.Errorf("found %q", found) }))
+	must(t, s.Repair(name, v.ID, func(found []string) { t.Errorf("found %q", found) }))
 	if after := filesIn(t, v.Dir); !slices.Equal(before, after) {
 		t.Errorf("%q, then %q", before, after)
 	}
@@ -183,17 +183,17 @@ func TestMendNothing(t *testing.T) {
 	}
 }
 
-// A directory is in place of a file: it stays, the error says so, and the others are mended.
-func TestMendDirectory(t *testing.T) {
+// A directory is in place of a file: it stays, the error says so, and the others are repaired.
+func TestRepairDirectory(t *testing.T) {
 	s := open(t, t.TempDir())
 	v := add(t, s, name, newCA(t).pair(t, name))
 	must(t, os.Remove(v.Dir+"/cert.pem"))
 	must(t, os.MkdirAll(v.Dir+"/cert.pem/x", 0o700))
 	damage(t, v.Dir+"/combined.pem", nil)
 	var found []string
-	err := s.Mend(name, v.ID, func(list []string) { found = list })
+	err := s.Repair(name, v.ID, func(list []string) { found = list })
 	if failed, ok := errors.AsType[*durable.WriteError](err); !ok || !strings.HasPrefix(failed.Remedy(), "move "+v.Dir+"/cert.pem out of the way") || len(found) != 2 {
-		t.Errorf("Mend found %q: %v", found, err)
+		t.Errorf("Repair found %q: %v", found, err)
 	}
 	if info, err := os.Stat(v.Dir + "/cert.pem/x"); err != nil || !info.IsDir() {
 		t.Error("the directory was removed")
@@ -205,8 +205,8 @@ func TestMendDirectory(t *testing.T) {
 
 // A key that other users can read may have been copied: that stays to be seen until the
 // operator has taken another.
-func TestMendLeavesExposed(t *testing.T) {
-	dir, err := os.MkdirTemp("", "mend") // t.TempDir is below a directory that others cannot reach
+func TestRepairLeavesExposed(t *testing.T) {
+	dir, err := os.MkdirTemp("", "repair") // t.TempDir is below a directory that others cannot reach
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := open(t, dir)
@@ -222,10 +222,10 @@ func TestMendLeavesExposed(t *testing.T) {
 	for _, file := range []string{"privkey.pem", "cert.pem"} {
 		must(t, os.Chmod(v.Dir+"/"+file, 0o644))
 	}
-	must(t, s.Mend(name, v.ID, func(found []string) { t.Errorf("found %q", found) }))
+	must(t, s.Repair(name, v.ID, func(found []string) { t.Errorf("found %q", found) }))
 	must(t, os.Chmod(dir, 0o700))
 	var found []string
-	must(t, s.Mend(name, v.ID, func(list []string) { found = list }))
+	must(t, s.Repair(name, v.ID, func(list []string) { found = list }))
 	if len(found) != 2 {
 		t.Errorf("out of the reach of others, found %q", found)
 	}
@@ -247,7 +247,7 @@ func TestLookDamaged(t *testing.T) {
 	if must(t, err); l.Version != v[2].ID || !slices.Equal(l.Damaged, []string{v[3].ID, v[1].ID}) {
 		t.Errorf("newest is %s, damaged are %q", l.Version, l.Damaged)
 	}
-	if err := s.Mend("other.example.org", "v000001", nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Mend of a name without a directory: %v", err)
+	if err := s.Repair("other.example.org", "v000001", nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Repair of a name without a directory: %v", err)
 	}
 }

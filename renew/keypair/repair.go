@@ -21,29 +21,28 @@ func intact(v *durable.Dir, chain, key fs.FileInfo, leaf int64) bool {
 		size int64
 	}{{certFile, leaf}, {chainFile, chain.Size() - leaf}, {combinedFile, key.Size() + chain.Size()}} {
 		info, err := v.Lstat(f.name)
-		if err != nil || info.Size() != f.size || !alike(info, chain) {
+		if err != nil || info.Size() != f.size || !writtenWith(info, chain) {
 			return false
 		}
 	}
-	return alike(chain, chain) && alike(key, chain)
+	return writtenWith(chain, chain) && writtenWith(key, chain)
 }
 
-// together is how far apart the files of a version are written at most. A copy keeps
+// maxTimeSpread is how far apart the files of a version are written at most. A copy keeps
 // their times, or makes all anew.
-const together = 2 * time.Second
+const maxTimeSpread = 2 * time.Second
 
-// alike reports whether a file has the type and mode of those of a version, and was
+// writtenWith reports whether a file has the type and mode of those of a version, and was
 // written when another was.
-func alike(info, other fs.FileInfo) bool {
-	return info.Mode() == durable.Private.Perm && info.ModTime().Sub(other.ModTime()).Abs() <= together
+func writtenWith(info, other fs.FileInfo) bool {
+	return info.Mode() == durable.Private.Perm && info.ModTime().Sub(other.ModTime()).Abs() <= maxTimeSpread
 }
 
-// Mend replaces the files of version id that are not as they should be, each in one step.
-// The chain and the key say what the others have to be. Where one of the two is damaged,
-// combined.pem has it as well; the error is a [*durable.BrokenError] if that does not help,
-// and nothing is changed. begin is called with what was found, unless that is nothing,
+// Repair replaces the damaged files of version id, each in one step. The other files follow from
+// the chain and the key; one of those two is restored from combined.pem. If that is impossible,
+// nothing changes, and the error is a [*durable.BrokenError]. report gets the damage, if any,
 // before the first file is replaced.
-func (s *Store) Mend(name, id string, begin func(found []string)) error {
+func (s *Store) Repair(name, id string, report func(found []string)) error {
 	f, err := s.open(name)
 	if err != nil {
 		return err
@@ -70,7 +69,7 @@ func (s *Store) Mend(name, id string, begin func(found []string)) error {
 		}
 	}
 	if len(found) > 0 {
-		begin(found)
+		report(found)
 	}
 	for _, file := range replaced {
 		err = cmp.Or(err, v.Replace(file.Name, file.Data, durable.Private))
@@ -108,14 +107,14 @@ func recovered(v *durable.Dir, chain, key []byte) *Pair {
 		return nil
 	}
 	cert, _ := v.Read(certFile, maxChainBytes)
-	if same(chain, p.FullChain()) || same(key, p.Key()) || same(cert, p.Cert()) {
+	if sameText(chain, p.FullChain()) || sameText(key, p.Key()) || sameText(cert, p.Cert()) {
 		return p
 	}
 	return nil
 }
 
-// same reports whether a file has a content, with either kind of line end.
-func same(data, content []byte) bool {
+// sameText reports whether a file has a content, with either kind of line end.
+func sameText(data, content []byte) bool {
 	return bytes.Equal(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n")))
 }
 
@@ -139,7 +138,7 @@ func difference(v *durable.Dir, file durable.File) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case !same(data, file.Data):
+	case !sameText(data, file.Data):
 		return "has other content", nil
 	case info.Mode() != durable.Private.Perm && exposed.Check(v.At(file.Name), durable.Private.Perm).Kind < exposed.Read:
 		return fmt.Sprintf("has mode %04o, not %04o", info.Mode().Perm(), durable.Private.Perm), nil
@@ -152,7 +151,7 @@ func difference(v *durable.Dir, file durable.File) (string, error) {
 func setTimes(v *durable.Dir, files []durable.File) {
 	full, err := v.Lstat(fullChainFile)
 	for _, file := range files {
-		if info, e := v.Lstat(file.Name); err == nil && e == nil && info.Mode().IsRegular() && info.ModTime().Sub(full.ModTime()).Abs() > together {
+		if info, e := v.Lstat(file.Name); err == nil && e == nil && info.Mode().IsRegular() && info.ModTime().Sub(full.ModTime()).Abs() > maxTimeSpread {
 			_ = v.SetTime(file.Name, full.ModTime())
 		}
 	}
