@@ -2,7 +2,6 @@ package keypair
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -71,8 +70,10 @@ func (s *Store) Repair(name, id string, report func(found []string)) error {
 	if len(found) > 0 {
 		report(found)
 	}
-	for _, file := range replaced {
-		err = cmp.Or(err, v.Replace(file.Name, file.Data, durable.Private))
+	for _, file := range replaced { // after a failure, the others are still replaced
+		if e := v.Replace(file.Name, file.Data, durable.Private); err == nil {
+			err = e
+		}
 	}
 	setTimes(v, files)
 	return err

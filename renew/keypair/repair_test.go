@@ -2,6 +2,7 @@ package keypair
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -157,7 +158,7 @@ func filesIn(t *testing.T, dir string) (list []string) {
 		info, err := os.Lstat(filepath.Join(dir, file))
 		must(t, err)
 		st, _ := info.Sys().(*syscall.Stat_t)
-		list = append(list, file+" "+time.Duration(st.Ino).String())
+		list = append(list, fmt.Sprintf("%s %d", file, st.Ino))
 	}
 	return list
 }

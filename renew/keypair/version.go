@@ -143,8 +143,8 @@ func (s *Store) NewestLeaf(name string) (leaf *x509.Certificate, version, finger
 	return found.Certificate, version, found.fingerprint, err
 }
 
-// newestLeaf is the cheap look at the newest version. It also returns those up to there
-// that have damaged files, or may have.
+// newestLeaf returns the leaf of the newest usable version, and the versions from there on whose
+// files seem damaged.
 func (d nameDir) newestLeaf() (leaf storedLeaf, version string, damaged []string, err error) {
 	_, err = d.newest(func(id string) (err error) {
 		version = id
@@ -167,7 +167,7 @@ type Look struct {
 	Fingerprint string            // of Leaf
 	InUse       *x509.Certificate // of the live version; nil if there is none that can be used
 	Live        bool              // the newest version is the live one
-	Damaged     []string          // the newest version, broken ones after it and the live one: those that Repair has to read
+	Damaged     []string          // of the newest usable version, broken ones after it and the live one: those that seem damaged
 }
 
 // Look is [Store.ReadFile] of file, [Store.NewestLeaf] and [Store.LiveLeaf] with the
