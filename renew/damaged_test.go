@@ -56,7 +56,7 @@ func TestStoredFilesDamaged(t *testing.T) {
 		if got, err := os.ReadFile(dir + file); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %q, %v; want %q", file, got, err, want)
 		}
-		if text := logged(); strings.Count(text, "stored files differ") != 1 || !strings.Contains(text, dir+file+" is ") {
+		if text := logged(); strings.Count(text, "stored file damaged, repairing") != 1 || !strings.Contains(text, dir+file+" is ") {
 			t.Errorf("%s: logged %s", file, text)
 		}
 		if len(w.obtained) != 1 || len(w.deployed) != 1 || w.deployed[0][0].Dir+"/" != dir || len(r.Done) != 1 || r.Done[0].Action != Deploy {
@@ -106,7 +106,7 @@ func TestStoredKeyLost(t *testing.T) {
 	must(t, os.WriteFile(dir+"privkey.pem", []byte("damaged"), 0o600))
 	must(t, os.Truncate(dir+"combined.pem", 0))
 	p.Run(t.Context(), targets)
-	if text := logged(); !strings.Contains(text, `msg="stored files damaged"`) || !strings.Contains(text, dir+"privkey.pem: private key: ") || !strings.Contains(text, "remedy=\"move "+dir+"privkey.pem out of the way") {
+	if text := logged(); !strings.Contains(text, `msg="stored files not repaired"`) || !strings.Contains(text, dir+"privkey.pem: private key: ") || !strings.Contains(text, "remedy=\"move "+dir+"privkey.pem out of the way") {
 		t.Errorf("logged %s", text)
 	}
 	p.Run(t.Context(), targets)
@@ -128,7 +128,7 @@ func TestRecordDamaged(t *testing.T) {
 		targets[0].Deploy = nil
 		must(t, os.WriteFile(filepath.Join(w.store.Dir(chat.Name), "record.json"), []byte(content), 0o600))
 		wantErrors(t, p.Run(t.Context(), targets).Errs)
-		if text := logged(); strings.Count(text, `msg="record damaged"`) != 1 || !strings.Contains(text, "record.json") || len(w.obtained) != 1 {
+		if text := logged(); strings.Count(text, `msg="record damaged, starting a new one"`) != 1 || !strings.Contains(text, "record.json") || len(w.obtained) != 1 {
 			t.Errorf("%q: %d orders, logged %s", content, len(w.obtained), text)
 		}
 		again := Pass{Store: w.store, Log: w.log}

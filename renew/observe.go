@@ -1,6 +1,8 @@
 package renew
 
 import (
+	"path/filepath"
+
 	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
 	"keypaird/renew/record"
@@ -65,40 +67,53 @@ func (p *Pass) saveAndLoad(j *job, step string) (err error) {
 	return err
 }
 
-// load reads the state of a job, and puts damaged files of its stored pairs right before.
+// load reads the state of a job. It replaces a record that cannot be read, and repairs
+// damaged files of the stored pairs.
 func (p *Pass) load(j *job) {
 	j.state, j.stateErr = LoadStateWith(p.Records, p.Store, j.Target)
-	if j.stateErr != nil || len(j.state.damaged) == 0 && !j.state.recordLost {
+	if j.stateErr != nil {
 		return
 	}
 	if j.state.recordLost {
-		p.Log.Warn("record damaged", "cert", j.Name, "found", p.Store.Dir(j.Name)+"/"+record.File+" cannot be read: backoff and history are lost, nothing needs to be done")
-		p.saveOrWarn(j, "replacing the damaged record")
+		p.replaceRecord(j)
 	}
+	if len(j.state.damaged) > 0 {
+		p.repair(j)
+	}
+}
+
+// replaceRecord writes an empty record in place of one that cannot be read.
+func (p *Pass) replaceRecord(j *job) {
+	path := filepath.Join(p.Store.Dir(j.Name), record.File)
+	p.Log.Warn("record damaged, starting a new one", "cert", j.Name, "err", path+" cannot be read: backoff and history are lost", "remedy", "none needed")
+	p.saveOrWarn(j, "replacing the damaged record")
+}
+
+// repair repairs the stored pairs of a job that seem damaged, and reads its state again.
+func (p *Pass) repair(j *job) {
 	repaired := false
 	for _, id := range j.state.damaged {
 		err := p.Store.Repair(j.Name, id, func(found []string) {
 			repaired = true
-			p.reportDamage(j, found)
+			p.beginRepair(j, found)
 		})
 		if err != nil && p.Records.NoteDamage(j.Name+"/"+id, err.Error()) {
-			p.Log.Warn("stored files damaged", "cert", j.Name, "err", err, "remedy", Remedy(err))
+			p.Log.Warn("stored files not repaired", "cert", j.Name, "err", err, "remedy", Remedy(err))
 		}
 	}
 	j.state, j.stateErr = LoadStateWith(p.Records, p.Store, j.Target)
 	j.state.repaired = repaired
 }
 
-// reportDamage logs what is found of stored files, and records that servers that read them
-// are to be reloaded when they are right again.
-func (p *Pass) reportDamage(j *job, found []string) {
+// beginRepair logs the damage, and records that servers which read the store need a reload.
+func (p *Pass) beginRepair(j *job, found []string) {
 	for _, text := range found {
-		p.Log.Warn("stored files differ", "cert", j.Name, "found", text)
+		p.Log.Warn("stored file damaged, repairing", "cert", j.Name, "found", text)
 	}
 	for _, d := range j.Deploy {
 		if len(d.Paths(j.Name)) == 0 {
 			j.state.Record.Undeploy(d.String())
 		}
 	}
-	p.saveOrWarn(j, "replacing stored files")
+	p.saveOrWarn(j, "repairing stored files")
 }
