@@ -71,9 +71,10 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 		j.withdrawAll(ctx)
 	}
 	status := j.order.Status
+	open := status != legoacme.StatusValid
 	late := status == legoacme.StatusProcessing || status == legoacme.StatusValid
 	j.key = o.usableKey(j.req, late)
-	if status == legoacme.StatusInvalid || status != legoacme.StatusValid && j.stale() || late && j.key == nil { // its certificate could not be used
+	if status == legoacme.StatusInvalid || open && j.stale() || late && j.key == nil { // its certificate could not be used
 		return false, nil
 	}
 	j.forced = j.forced || o.Forced
@@ -84,7 +85,9 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 // fetchOrder fetches the order.
 func (j *job) fetchOrder(ctx context.Context, n int) error {
 	j.session.transport.Label(j.url, transport.ResourceOrder)
-	order, err := ask(ctx, j, n, func() (legoacme.ExtendedOrder, error) { return j.session.core.Orders.Get(j.url) })
+	order, err := ask(ctx, j, n, func() (legoacme.ExtendedOrder, error) {
+		return j.session.core.Orders.Get(j.url)
+	})
 	if err == nil {
 		j.order, j.known = order.Order, true
 	}
