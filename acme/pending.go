@@ -35,8 +35,6 @@ type pendingOrder struct {
 	Begun  time.Time `json:"begun,omitzero"`
 	Forced bool      `json:"forced,omitempty"` // by the operator
 
-	damaged bool // what was saved cannot be read
-
 	// SHA-256 of the leaf that was stored when the order was placed: it may have the
 	// key of the order already.
 	Had string `json:"had,omitempty"`
@@ -59,20 +57,21 @@ type OrderStore interface {
 }
 
 // loadOrder returns the order in a store; the zero value if there is none that was
-// placed.
-func loadOrder(store OrderStore) (o pendingOrder, err error) {
+// placed. It also reports whether what was saved is damaged.
+func loadOrder(store OrderStore) (o pendingOrder, damaged bool, err error) {
 	data, err := store.Load()
 	if err != nil {
-		return o, fmt.Errorf("reading the order under way: %w", err)
+		return o, false, fmt.Errorf("reading the order under way: %w", err)
 	}
-	return parseOrder(data), nil
+	o, damaged = parseOrder(data)
+	return o, damaged, nil
 }
 
-func parseOrder(data []byte) (o pendingOrder) {
+func parseOrder(data []byte) (o pendingOrder, damaged bool) {
 	if err := json.Unmarshal(data, &o); err != nil || o.URL == "" {
-		return pendingOrder{damaged: err != nil && data != nil}
+		return pendingOrder{}, err != nil && data != nil
 	}
-	return o
+	return o, false
 }
 
 func (o pendingOrder) save(store OrderStore) error {
@@ -105,8 +104,10 @@ func (d OrderDir) Save(data []byte, placed bool) error {
 	if !placed { // without a sync, which takes as long as placing the order
 		return durable.Overwrite(d.file(), data, 0)
 	}
-	if old, err := d.Load(); err == nil && parseOrder(old).URL == "" { // there is nothing to lose
-		return durable.Overwrite(d.file(), data, pendingDirs)
+	if old, err := d.Load(); err == nil {
+		if o, _ := parseOrder(old); o.URL == "" { // there is nothing to lose
+			return durable.Overwrite(d.file(), data, pendingDirs)
+		}
 	}
 	return durable.WriteFile(d.file(), data, durable.Private)
 }
@@ -176,6 +177,6 @@ func leafSum(leaf *x509.Certificate) string {
 // IsStored reports whether leaf came from the order in a store. The order is also left
 // there if the process is killed after its pair is stored.
 func IsStored(store OrderStore, leaf *x509.Certificate) (bool, error) {
-	o, err := loadOrder(store)
+	o, _, err := loadOrder(store)
 	return err == nil && o.stored(leaf), err
 }

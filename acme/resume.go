@@ -35,7 +35,7 @@ func (j *job) stale() bool {
 // nil if there is none. An unfinished order in pending is resumed, and does not count
 // as another one.
 func OwnLimit(log OrderLog, pending OrderStore, r orderlog.Request) error {
-	o, err := loadOrder(pending)
+	o, _, err := loadOrder(pending)
 	if err == nil && o.URL != "" && slices.Equal(o.Names, r.Names) && !o.stored(r.Current) {
 		r.Order, r.Force = o.URL, r.Force || o.Forced
 	}
@@ -46,8 +46,8 @@ func OwnLimit(log OrderLog, pending OrderStore, r orderlog.Request) error {
 // is needed: the saved one is for another certificate, the CA does not know it any
 // more or calls it invalid, or it is stale.
 func (j *job) resume(ctx context.Context) (bool, error) {
-	o, err := loadOrder(j.req.Pending)
-	if o.damaged {
+	o, damaged, err := loadOrder(j.req.Pending)
+	if damaged {
 		j.log.Warn("saved order damaged, placing another", "cert", j.req.Target, "ca", j.client.ca.Name)
 	}
 	if err != nil || !o.matches(j.session, j.req) || o.stored(j.req.Current) {

@@ -13,8 +13,9 @@ func TestSample(t *testing.T) {
 		t.Fatal(err)
 	}
 	store := OrderDir(t.TempDir())
-	if err := parseOrder(want).save(store); err != nil {
-		t.Fatal(err)
+	o, damaged := parseOrder(want)
+	if err := o.save(store); err != nil || damaged {
+		t.Fatalf("damaged: %v, %v", damaged, err)
 	}
 	if got, err := store.Load(); err != nil || string(got) != string(want) {
 		t.Errorf("written again, %v:\n%s", err, got)
