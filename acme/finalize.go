@@ -49,7 +49,7 @@ func (j *job) finalize(ctx context.Context, n int) error {
 
 // sendRequest sends the certificate request.
 func (j *job) sendRequest(ctx context.Context) error {
-	der, err := keypair.Request(j.key, j.req.Names, j.named)
+	der, err := keypair.CertificateRequest(j.key, j.req.Names, j.named)
 	if err != nil {
 		return fmt.Errorf("making the request to sign: %w", err)
 	}

@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
 )
 
 // NewKey makes a key of a type the configuration knows: ec256 ec384 rsa2048
@@ -132,23 +131,3 @@ func parseKeyBlock(b *pem.Block) (crypto.Signer, error) {
 // KeyType is the configuration's word for the key: ec256, ec384, rsa2048,
 // rsa3072 or rsa4096; empty for any other.
 func (p *Pair) KeyType() string { return KeyType(p.Leaf.PublicKey) }
-
-const maxCommonName = 64 // RFC 5280, appendix A.1: ub-common-name
-
-// Request returns a PKCS #10 request for exactly names. A common name is in it only if
-// named is true: CAs that set one take it from the names (RFC 8555, section 7.4), and
-// there is none for a longer name.
-func Request(key crypto.Signer, names []string, named bool) ([]byte, error) {
-	var t x509.CertificateRequest
-	for _, name := range names {
-		if ip := net.ParseIP(name); ip != nil {
-			t.IPAddresses = append(t.IPAddresses, ip)
-		} else {
-			t.DNSNames = append(t.DNSNames, name)
-		}
-		if named && t.Subject.CommonName == "" && len(name) <= maxCommonName {
-			t.Subject.CommonName = name
-		}
-	}
-	return x509.CreateCertificateRequest(rand.Reader, &t, key)
-}

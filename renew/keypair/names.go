@@ -1,6 +1,8 @@
 package keypair
 
 import (
+	"crypto"
+	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"net"
@@ -38,4 +40,24 @@ func Quoted(names []string) string {
 		q[i] = fmt.Sprintf("%q", name)
 	}
 	return strings.Join(q, ", ")
+}
+
+const maxCommonName = 64 // RFC 5280, appendix A.1: ub-common-name
+
+// CertificateRequest returns a PKCS #10 request for exactly names. A common name is in it only if
+// commonName is true: CAs that set one take it from the names (RFC 8555, section 7.4), and
+// there is none for a longer name.
+func CertificateRequest(key crypto.Signer, names []string, commonName bool) ([]byte, error) {
+	var t x509.CertificateRequest
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			t.IPAddresses = append(t.IPAddresses, ip)
+		} else {
+			t.DNSNames = append(t.DNSNames, name)
+		}
+		if commonName && t.Subject.CommonName == "" && len(name) <= maxCommonName {
+			t.Subject.CommonName = name
+		}
+	}
+	return x509.CreateCertificateRequest(rand.Reader, &t, key)
 }
