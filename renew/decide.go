@@ -64,15 +64,17 @@ const (
 //     profile are not the configured ones, or if it is due: at the instant chosen
 //     within the window that its CA suggests, but with a fifth of its lifetime
 //     left at the latest; where the CA suggests none, at a third of its lifetime
-//     left, half if it lives under ten days; once it was revoked, with another key;
+//     left, half if it lives under ten days; if it was revoked, at once, with
+//     another key;
 //   - where several machines share the certificate, one that may not order waits, and
 //     deploys the newest when it may;
 //   - a CA whose order log allows no more certificates for these names is not asked
 //     before it does, unless the operator forces it;
 //   - a deployment is needed where the newest is not in use and verified, or the
-//     newest was stored and not made live before a crash. It does not wait for a
-//     new certificate that cannot be had yet, but for the window of deployments,
-//     unless less than a quarter of the lifetime is left of what is in use;
+//     newest was stored and not made live before a crash, or its stored files were
+//     repaired. It does not wait for a new certificate that cannot be had yet, but
+//     for the window of deployments, unless less than a quarter of the lifetime is
+//     left of what is in use;
 //   - peers that know a key by TLSA records are heeded: see package rollover;
 //   - what failed is tried again after its backoff, or by a manual pass. A CA
 //     that failed three times in a row, or once when time runs short, is left for
