@@ -88,7 +88,7 @@ func checkStored(e *engine.Engine) []Finding {
 		f := finding("store", s.Name, "", err)
 		var broken *durable.BrokenError
 		if errors.As(err, &broken) && s.External() == nil {
-			f.Remedy = fmt.Sprintf("keypaird issue %[1]s, which puts it right if its other files allow; else restore it from a backup, or get another: keypaird issue -force %[1]s", s.Name)
+			f.Remedy = fmt.Sprintf("to repair it: keypaird issue %[1]s; if its other files do not allow that, restore it from a backup, or order another: keypaird issue -force %[1]s", s.Name)
 		}
 		found = append(found, f)
 	}
