@@ -56,7 +56,8 @@ func For(provider string, env map[string]string, named string, u *user.User) Acc
 	return a
 }
 
-// current returns the user of this process, of which a container may know the number alone.
+// current returns the user of this process. Without a line in passwd, as in a container, it
+// has only a number.
 func current() *user.User {
 	if u, err := user.Current(); err == nil {
 		return u

@@ -32,8 +32,8 @@ func checkPlace(path string) error {
 	return nil
 }
 
-// canMake returns why files cannot be made in a directory, or it cannot be made itself, and
-// at which directory that fails.
+// canMake returns the first existing directory at or above dir, and an error if nothing can be
+// made in it.
 func canMake(dir string) (string, error) {
 	for dir != "/" && !exists(dir) {
 		dir = filepath.Dir(dir)
