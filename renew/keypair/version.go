@@ -143,8 +143,8 @@ func (s *Store) NewestLeaf(name string) (leaf *x509.Certificate, version, finger
 	return found.Certificate, version, found.fingerprint, err
 }
 
-// newestLeaf returns the leaf of the newest usable version, and the versions from there on whose
-// files seem damaged.
+// newestLeaf returns the leaf of the newest usable version, and the versions from there on that
+// seem damaged.
 func (d nameDir) newestLeaf() (leaf storedLeaf, version string, damaged []string, err error) {
 	_, err = d.newest(func(id string) (err error) {
 		version = id
