@@ -334,13 +334,14 @@ type Notify struct {
 	// A program and its arguments that the daemon runs to notify the operator. Its
 	// environment has KEYPAIRD_EVENT: failing, after the third failure or when less
 	// than a quarter of the lifetime is left; expiring, when the pair in use was not
-	// replaced in time; recovered, when that is over. The first two are repeated
-	// daily while they last. KEYPAIRD_NAMES has the targets, KEYPAIRD_ERROR the
-	// problem and KEYPAIRD_REMEDY the remedy. For one target there are also
-	// KEYPAIRD_NAME, and about the pair in use KEYPAIRD_DIR, KEYPAIRD_FULLCHAIN,
-	// KEYPAIRD_KEY, KEYPAIRD_FINGERPRINT and KEYPAIRD_NOT_AFTER. The program is
-	// killed after a minute; if it fails, it is run again later. keypaird issue
-	// sends no notifications: its output and exit status are there to see.
+	// replaced in time, or was revoked and is not replaced yet; recovered, when that
+	// is over. The first two are repeated daily while they last. KEYPAIRD_NAMES has
+	// the targets, KEYPAIRD_ERROR the problem and KEYPAIRD_REMEDY the remedy. For one
+	// target there are also KEYPAIRD_NAME, and about the pair in use KEYPAIRD_DIR,
+	// KEYPAIRD_FULLCHAIN, KEYPAIRD_KEY, KEYPAIRD_FINGERPRINT and KEYPAIRD_NOT_AFTER.
+	// The program is killed after a minute; if it fails, it is run again later.
+	// keypaird issue sends no notifications: its output and exit status are there to
+	// see.
 	// Default: none.
 	Command []string `toml:"command"`
 }
