@@ -15,7 +15,7 @@ func revokeCommand(ctx context.Context, e *env, args []string) error {
 	var r accounts.Revocation
 	e.Flags.StringVar(&r.Reason, "reason", "", "`REASON` to give: "+strings.Join(accounts.Reasons(), ", ")+"; default: none")
 	e.Flags.BoolVar(&r.Key, "key", false, "sign by the certificate's key in place of the account's; keyCompromise always does")
-	only := e.Flags.Bool("only", false, "revoke at once, without a replacement; the next pass orders it")
+	only := e.Flags.Bool("only", false, "revoke at once; the next pass orders the replacement")
 	asJSON := e.Flags.Bool("json", false, "print what was revoked as JSON")
 	verbose := e.Flags.Bool("v", false, "log every step")
 	names, err := e.Parse(args)

@@ -156,7 +156,7 @@ complete -c keypaird -n '__keypaird_in account; and not __keypaird_first account
 complete -c keypaird -n '__keypaird_in revoke' -o config -rF -d 'the configuration file'
 complete -c keypaird -n '__keypaird_in revoke' -o json -d 'print what was revoked as JSON'
 complete -c keypaird -n '__keypaird_in revoke' -o key -d 'sign by the certificate\'s key in place of the account\'s; keyCompromise always does'
-complete -c keypaird -n '__keypaird_in revoke' -o only -d 'revoke at once, without a replacement; the next pass orders it'
+complete -c keypaird -n '__keypaird_in revoke' -o only -d 'revoke at once; the next pass orders the replacement'
 complete -c keypaird -n '__keypaird_in revoke' -o reason -xa 'affiliationChanged cessationOfOperation keyCompromise superseded unspecified' -d 'REASON to give: affiliationChanged, cessationOfOperation, keyCompromise, superseded, unspecified; default: none'
 complete -c keypaird -n '__keypaird_in revoke' -o v -d 'log every step'
 complete -c keypaird -n '__keypaird_in revoke' -a '(__keypaird_list targets)'

@@ -164,7 +164,7 @@ _keypaird() {
 			'-config[the configuration file]:config:_files' \
 			'-json[print what was revoked as JSON]' \
 			'-key[sign by the certificate'\''s key in place of the account'\''s; keyCompromise always does]' \
-			'-only[revoke at once, without a replacement; the next pass orders it]' \
+			'-only[revoke at once; the next pass orders the replacement]' \
 			'-reason[REASON to give\: affiliationChanged, cessationOfOperation, keyCompromise, superseded, unspecified; default\: none]:reason:(affiliationChanged cessationOfOperation keyCompromise superseded unspecified)' \
 			'-v[log every step]' \
 			'*:name: _keypaird_list targets'
