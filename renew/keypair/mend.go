@@ -39,8 +39,8 @@ func alike(info, other fs.FileInfo) bool {
 }
 
 // Mend replaces the files of version id that are not as they should be, each in one step.
-// The chain and the key say what the others have to be. Where one of the two is damaged,
-// combined.pem has it as well; the error is a [*durable.BrokenError] if that does not help,
+// The chain and the key say what the others have to be, unless these agree on another pair.
+// Where one of the two is damaged, combined.pem has it as well; the error is a [*durable.BrokenError] if that does not help,
 // and nothing is changed. begin is called with what was found, unless that is nothing,
 // before the first file is replaced.
 func (s *Store) Mend(name, id string, begin func(found []string)) error {
@@ -85,6 +85,9 @@ func (d nameDir) intended(v *durable.Dir) ([]durable.File, error) {
 	if err == nil {
 		files := p.files()
 		files[0].Data, files[1].Data = chain, key // in whatever form they are
+		if other := agreed(v); other != nil && !bytes.HasPrefix(p.FullChain(), other.FullChain()) {
+			files = other.files()
+		}
 		return files, nil
 	}
 	if _, broken := errors.AsType[*durable.BrokenError](err); broken {
@@ -95,9 +98,20 @@ func (d nameDir) intended(v *durable.Dir) ([]durable.File, error) {
 	return nil, err
 }
 
-// recovered returns the pair in combined.pem; nil if there is none, or if neither the
-// chain nor the key nor cert.pem shows that it is the version's.
-func recovered(v *durable.Dir, chain, key []byte) *Pair {
+// agreed returns the pair in combined.pem if cert.pem and chain.pem are of it; else nil. It is
+// the version's, also where the chain and the key are another pair, or the chain was cut.
+func agreed(v *durable.Dir) *Pair {
+	p := combinedPair(v)
+	cert, certErr := v.Read(certFile, maxChainBytes)
+	chain, chainErr := v.Read(chainFile, maxChainBytes)
+	if p == nil || certErr != nil || chainErr != nil || !same(cert, p.Cert()) || !same(chain, p.ChainPEM()) {
+		return nil
+	}
+	return p
+}
+
+// combinedPair returns the pair in combined.pem; nil if there is none.
+func combinedPair(v *durable.Dir) *Pair {
 	combined, err := v.Read(combinedFile, maxChainBytes+maxKeyBytes)
 	at := bytes.Index(combined, []byte(begin+"CERTIFICATE"))
 	if err != nil || at < 0 {
@@ -105,6 +119,16 @@ func recovered(v *durable.Dir, chain, key []byte) *Pair {
 	}
 	p, err := Parse(combined[at:], combined[:at])
 	if err != nil {
+		return nil
+	}
+	return p
+}
+
+// recovered returns the pair in combined.pem; nil if there is none, or if neither the
+// chain nor the key nor cert.pem shows that it is the version's.
+func recovered(v *durable.Dir, chain, key []byte) *Pair {
+	p := combinedPair(v)
+	if p == nil {
 		return nil
 	}
 	cert, _ := v.Read(certFile, maxChainBytes)

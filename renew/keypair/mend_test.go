@@ -62,6 +62,23 @@ func TestMend(t *testing.T) {
 			must(t, syscall.Mkfifo(d+"/privkey.pem", 0o600))
 		}, []string{"privkey.pem is not a regular file"}, ""},
 		{"chain cut", func(t *testing.T, d string) { must(t, os.Truncate(d+"/fullchain.pem", 500)) }, []string{"fullchain.pem has other content"}, ""},
+		{"chain is the leaf alone", func(t *testing.T, d string) {
+			cert, err := os.ReadFile(d + "/cert.pem")
+			must(t, err)
+			damage(t, d+"/fullchain.pem", cert)
+		}, []string{"fullchain.pem has other content"}, ""},
+		{"chain and key of another pair", func(t *testing.T, d string) {
+			damage(t, d+"/fullchain.pem", other.FullChain())
+			damage(t, d+"/privkey.pem", other.Key())
+			later(t, d+"/privkey.pem")
+		}, []string{"fullchain.pem has other content", "privkey.pem has other content"}, ""},
+		{"the others lack the rest of the chain", func(t *testing.T, d string) {
+			cert, err := os.ReadFile(d + "/cert.pem")
+			key, keyErr := os.ReadFile(d + "/privkey.pem")
+			must(t, errors.Join(err, keyErr))
+			damage(t, d+"/combined.pem", append(key, cert...))
+			damage(t, d+"/chain.pem", nil)
+		}, []string{"chain.pem is empty", "combined.pem has other content"}, ""},
 		{"chain and key missing", func(t *testing.T, d string) {
 			must(t, os.Remove(d+"/fullchain.pem"))
 			must(t, os.Remove(d+"/privkey.pem"))
