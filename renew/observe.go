@@ -77,9 +77,11 @@ func (p *Pass) load(j *job) {
 	}
 	mended := false
 	for _, id := range j.state.damaged {
-		err := p.Store.Mend(j.Name, id, func(found []string) {
-			mended = true
-			p.reportDamage(j, found)
+		err := p.Store.Mend(j.Name, id, func(found []keypair.Damage) {
+			if p.Records.ReportDamage(p.Log, j.Name, found, p.now()) {
+				mended = true
+				p.reportDamage(j)
+			}
 		})
 		if err != nil && p.Records.IsNew(j.Name+"/"+id, err.Error()) {
 			p.Log.Warn("stored files damaged", "cert", j.Name, "err", err, "remedy", Remedy(err))
@@ -89,12 +91,9 @@ func (p *Pass) load(j *job) {
 	j.state.mended = mended
 }
 
-// reportDamage logs what is found of stored files, and records that servers that read them
-// are to be reloaded when they are right again.
-func (p *Pass) reportDamage(j *job, found []string) {
-	for _, text := range found {
-		p.Log.Warn("stored files differ", "cert", j.Name, "found", text)
-	}
+// reportDamage records that servers that read stored files are to be reloaded when they are
+// right again.
+func (p *Pass) reportDamage(j *job) {
 	for _, d := range j.Deploy {
 		if len(d.Paths(j.Name)) == 0 {
 			j.state.Record.Undeploy(d.String())

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"keypaird/renew/durable"
@@ -38,12 +39,24 @@ func alike(info, other fs.FileInfo) bool {
 	return info.Mode() == durable.Private.Perm && info.ModTime().Sub(other.ModTime()).Abs() <= together
 }
 
+// A Damage is a file of a version that is not as it should be.
+type Damage struct {
+	Path     string
+	Differs  string // continues a sentence that begins with the path
+	ModeOnly bool   // its content is right
+}
+
+func (d Damage) String() string { return d.Path + " " + d.Differs }
+
+// hasMode begins what is said of a file if its mode alone is wrong.
+const hasMode = "has mode "
+
 // Mend replaces the files of version id that are not as they should be, each in one step.
 // The chain and the key say what the others have to be, unless these agree on another pair.
 // Where one of the two is damaged, combined.pem has it as well; the error is a [*durable.BrokenError] if that does not help,
 // and nothing is changed. begin is called with what was found, unless that is nothing,
 // before the first file is replaced.
-func (s *Store) Mend(name, id string, begin func(found []string)) error {
+func (s *Store) Mend(name, id string, begin func(found []Damage)) error {
 	f, err := s.open(name)
 	if err != nil {
 		return err
@@ -58,7 +71,7 @@ func (s *Store) Mend(name, id string, begin func(found []string)) error {
 	if err != nil {
 		return err
 	}
-	var found []string
+	var found []Damage
 	var replaced []durable.File
 	for _, file := range files {
 		differs, err := difference(v, file)
@@ -66,7 +79,7 @@ func (s *Store) Mend(name, id string, begin func(found []string)) error {
 			return err
 		}
 		if differs != "" {
-			found, replaced = append(found, v.At(file.Name)+" "+differs), append(replaced, file)
+			found, replaced = append(found, Damage{v.At(file.Name), differs, strings.HasPrefix(differs, hasMode)}), append(replaced, file)
 		}
 	}
 	if len(found) > 0 {
@@ -166,7 +179,7 @@ func difference(v *durable.Dir, file durable.File) (string, error) {
 	case !same(data, file.Data):
 		return "has other content", nil
 	case info.Mode() != durable.Private.Perm && exposed.Check(v.At(file.Name), durable.Private.Perm).Kind < exposed.Read:
-		return fmt.Sprintf("has mode %04o, not %04o", info.Mode().Perm(), durable.Private.Perm), nil
+		return fmt.Sprintf(hasMode+"%04o, not %04o", info.Mode().Perm(), durable.Private.Perm), nil
 	}
 	return "", nil
 }

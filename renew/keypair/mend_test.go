@@ -112,10 +112,14 @@ func TestMend(t *testing.T) {
 			}
 			var found []string
 			for _, id := range l.Damaged {
-				err = s.Mend(name, id, func(list []string) { found = append(found, list...) })
-			}
-			for i, text := range found {
-				found[i] = strings.TrimPrefix(text, v.Dir+"/")
+				err = s.Mend(name, id, func(list []Damage) {
+					for _, d := range list {
+						found = append(found, strings.TrimPrefix(d.String(), v.Dir+"/"))
+						if d.ModeOnly != (tt.name == "modes") {
+							t.Errorf("%v: the mode alone: %v", d, d.ModeOnly)
+						}
+					}
+				})
 			}
 			if !slices.Equal(found, tt.found) {
 				t.Errorf("found %q, want %q", found, tt.found)
@@ -190,7 +194,7 @@ func TestMendNothing(t *testing.T) {
 		t.Fatalf("damaged: %q, %v", l.Damaged, err)
 	}
 	before := filesIn(t, v.Dir)
-	must(t, s.Mend(name, v.ID, func(found []string) { t.Errorf("found %q", found) }))
+	must(t, s.Mend(name, v.ID, func(found []Damage) { t.Errorf("found %q", found) }))
 	if after := filesIn(t, v.Dir); !slices.Equal(before, after) {
 		t.Errorf("%q, then %q", before, after)
 	}
@@ -207,8 +211,8 @@ func TestMendDirectory(t *testing.T) {
 	must(t, os.Remove(v.Dir+"/cert.pem"))
 	must(t, os.MkdirAll(v.Dir+"/cert.pem/x", 0o700))
 	damage(t, v.Dir+"/combined.pem", nil)
-	var found []string
-	err := s.Mend(name, v.ID, func(list []string) { found = list })
+	var found []Damage
+	err := s.Mend(name, v.ID, func(list []Damage) { found = list })
 	if failed, ok := errors.AsType[*durable.WriteError](err); !ok || !strings.HasPrefix(failed.Remedy(), "move "+v.Dir+"/cert.pem out of the way") || len(found) != 2 {
 		t.Errorf("Mend found %q: %v", found, err)
 	}
@@ -239,10 +243,10 @@ func TestMendLeavesExposed(t *testing.T) {
 	for _, file := range []string{"privkey.pem", "cert.pem"} {
 		must(t, os.Chmod(v.Dir+"/"+file, 0o644))
 	}
-	must(t, s.Mend(name, v.ID, func(found []string) { t.Errorf("found %q", found) }))
+	must(t, s.Mend(name, v.ID, func(found []Damage) { t.Errorf("found %q", found) }))
 	must(t, os.Chmod(dir, 0o700))
-	var found []string
-	must(t, s.Mend(name, v.ID, func(list []string) { found = list }))
+	var found []Damage
+	must(t, s.Mend(name, v.ID, func(list []Damage) { found = list }))
 	if len(found) != 2 {
 		t.Errorf("out of the reach of others, found %q", found)
 	}

@@ -250,6 +250,7 @@ type Records struct {
 	mu      sync.Mutex
 	unsaved map[string]unsavedRecord // by target
 	damages map[string]string        // by place, the last that was reported
+	damaged map[damagedFile]damageCount
 }
 
 // IsNew reports whether a damage is another than the last one that was reported of a place.
