@@ -126,7 +126,7 @@ func decideIssue(now time.Time, t Target, s State, mode Mode, why string) Decisi
 	if hold := s.OrderHold; hold.Err != nil {
 		return Decision{Wait, why + ", but " + hold.Err.Error(), until(hold, now)}
 	}
-	if held := s.Rollover(t).Held(now); held != "" {
+	if held := s.Rollover(t).Forced(mode == Force).Held(now); held != "" {
 		return Decision{Wait, why + ", but " + held, s.Record.TLSA.QueryAt}
 	}
 	if issuers, next, but := s.availableIssuers(now, t, mode); len(issuers) == 0 {
