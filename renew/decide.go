@@ -77,7 +77,7 @@ const (
 //   - what failed is tried again after its backoff, or by a manual pass. A CA
 //     that failed three times in a row, or once when time runs short, is left for
 //     the next one, and so is one whose limit is reached when less than a quarter
-//     of the lifetime is left of the newest.
+//     of the lifetime is left of the newest, or it was revoked.
 //
 // An external certificate is never ordered: its files are imported when they have
 // changed since they were last. Those that cannot be imported are tried again after
@@ -191,7 +191,7 @@ func (s State) availableIssuers(now time.Time, t Target, mode Mode) (issuers []I
 			next, why = at, because
 		}
 		failing := last.TryNextCA && (last.Failures >= backoff.Persistent || s.Urgent(now))
-		if !failing && !(limited && lifetime.EndsSoon(s.Leaf, now)) {
+		if !failing && !(limited && (lifetime.EndsSoon(s.Leaf, now) || s.revoked(s.Leaf))) {
 			break
 		}
 	}
