@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 	"time"
 
 	"keypaird/renew/durable"
@@ -53,8 +54,8 @@ const hasMode = "has mode "
 
 // Mend replaces the files of version id that are not as they should be, each in one step.
 // The chain and the key say what the others have to be, unless these agree on another pair.
-// Where one of the two is damaged, combined.pem has it as well; the error is a [*durable.BrokenError] if that does not help,
-// and nothing is changed. begin is called with what was found, unless that is nothing,
+// Where one of the two is damaged, combined.pem has it as well; the error says which it is if
+// that does not help, and nothing is changed. begin is called with what was found, unless that is nothing,
 // before the first file is replaced.
 func (s *Store) Mend(name, id string, begin func(found []Damage)) error {
 	f, err := s.open(name)
@@ -103,13 +104,17 @@ func (d nameDir) intended(v *durable.Dir) ([]durable.File, error) {
 		}
 		return files, nil
 	}
-	if _, broken := errors.AsType[*durable.BrokenError](err); broken {
+	if _, broken := errors.AsType[*durable.BrokenError](err); broken || unreadable(err) {
 		if p := recovered(v, chain, key); p != nil {
 			return p.files(), nil
 		}
 	}
 	return nil, err
 }
+
+// unreadable reports whether a file has to be replaced to be read again: its mode or the disk
+// keeps us from that. That too many files are open passes.
+func unreadable(err error) bool { return errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EIO) }
 
 // agreed returns the pair in combined.pem if cert.pem and chain.pem are of it; else nil. It is
 // the version's, also where the chain and the key are another pair, or the chain was cut.
@@ -174,6 +179,8 @@ func difference(v *durable.Dir, file durable.File) (string, error) {
 		return broken.Err.Error(), nil
 	}
 	switch {
+	case unreadable(err):
+		return "cannot be read: " + durable.Cause(err).Error(), nil
 	case err != nil:
 		return "", err
 	case !same(data, file.Data):
