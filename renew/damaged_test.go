@@ -68,6 +68,64 @@ func TestStoredFilesDamaged(t *testing.T) {
 	}
 }
 
+// Another program that changes stored files again and again has no server reloaded every time:
+// not at all for a mode, and once a day for the content of a file. All is put right, and what
+// is found again is logged once, with a remedy.
+func TestStoredFilesRewritten(t *testing.T) {
+	hour := 0
+	for _, tt := range []struct {
+		name    string
+		file    string
+		damage  func(path string) error
+		reloads int // within a day
+	}{
+		{"mode", "privkey.pem", func(path string) error { return os.Chmod(path, 0o400) }, 0},
+		{"content", "combined.pem", func(path string) error {
+			data, err := os.ReadFile(path)
+			return errors.Join(err, os.WriteFile(path, append(data, "-----BEGIN DH PARAMETERS-----\n"...), 0o600))
+		}, 1},
+		{"gone", "cert.pem", os.Remove, 1},
+	} {
+		w, p, targets, logged := damagedWorld(t)
+		p.Clock = func() time.Time { return time.Now().Add(time.Duration(hour) * time.Hour) }
+		path := w.store.Dir(chat.Name) + "/v000001/" + tt.file
+		pass := func(reloads, differs, again int) {
+			t.Helper()
+			w.deployed = nil
+			must(t, tt.damage(path))
+			r := p.Run(t.Context(), targets)
+			wantErrors(t, r.Errs)
+			must(t, func() error { _, err := w.store.Live(chat.Name); return err }())
+			if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 || len(r.Done) != reloads || len(w.deployed) != reloads {
+				t.Errorf("%s: %v, %v; done %+v, %d deployments", tt.name, info, err, r.Done, len(w.deployed))
+			}
+			if text := logged(); strings.Count(text, `msg="stored file damaged, repairing"`) != differs || strings.Count(text, `msg="stored file damaged again, repairing without a reload"`) != again || again > 0 && !strings.Contains(text, "remedy=\"stop the program") {
+				t.Errorf("%s: logged %s", tt.name, text)
+			}
+		}
+		pass(tt.reloads, 1, 0)
+		pass(0, 0, 1)
+		for hour = 20; hour <= 100; hour += 20 {
+			pass(0, 0, 0)
+		}
+		hour += 5
+		pass(tt.reloads, 1, 0)
+		hour = 0
+	}
+}
+
+// A mode that is put right does not count where the content is damaged later.
+func TestStoredFilesDamagedAfterMode(t *testing.T) {
+	w, p, targets, _ := damagedWorld(t)
+	path := w.store.Dir(chat.Name) + "/v000001/cert.pem"
+	must(t, os.Chmod(path, 0o400))
+	p.Run(t.Context(), targets)
+	must(t, os.Truncate(path, 0))
+	if p.Run(t.Context(), targets); len(w.deployed) != 1 {
+		t.Errorf("%d deployments, want 1", len(w.deployed))
+	}
+}
+
 // That stored files were damaged is a change that a script may have to hear of, although no
 // deployment needs it: its server reads the store.
 func TestStoredFilesDamagedWithoutDeployment(t *testing.T) {

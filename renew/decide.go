@@ -79,7 +79,7 @@ const (
 //   - what failed is tried again after its backoff, or by a manual pass. A CA
 //     that failed three times in a row, or once when time runs short, is left for
 //     the next one, and so is one whose limit is reached when less than a quarter
-//     of the lifetime is left of the newest.
+//     of the lifetime is left of the newest, or it was revoked.
 //
 // An external certificate is never ordered: its files are imported when they have
 // changed since they were last. Those that cannot be imported are tried again after
@@ -128,7 +128,7 @@ func decideIssue(now time.Time, t Target, s State, mode Mode, why string) Decisi
 	if hold := s.OrderHold; hold.Err != nil {
 		return Decision{Wait, why + ", but " + hold.Err.Error(), until(hold, now)}
 	}
-	if held := s.Rollover(t).Held(now); held != "" {
+	if held := s.Rollover(t).Forced(mode == Force).Held(now); held != "" {
 		return Decision{Wait, why + ", but " + held, s.Record.TLSA.QueryAt}
 	}
 	if issuers, next, but := s.availableIssuers(now, t, mode); len(issuers) == 0 {
@@ -193,7 +193,7 @@ func (s State) availableIssuers(now time.Time, t Target, mode Mode) (issuers []I
 			next, why = at, because
 		}
 		failing := last.TryNextCA && (last.Failures >= backoff.Persistent || s.Urgent(now))
-		if !failing && !(limited && lifetime.EndsSoon(s.Leaf, now)) {
+		if !failing && !(limited && (lifetime.EndsSoon(s.Leaf, now) || s.revoked(s.Leaf))) {
 			break
 		}
 	}

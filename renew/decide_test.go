@@ -218,6 +218,7 @@ func TestDecideWithLimits(t *testing.T) {
 		return map[string]time.Duration{"le": le * time.Hour, "zerossl": zerossl * time.Hour}
 	}
 	fresh, ending := ours(day, 90*day), ours(80*day, 90*day)
+	revoked := with(func(r *Record) { r.SetRevoked(keypair.Fingerprint(fresh), now.Add(-time.Hour)) })
 	for _, tt := range []struct {
 		name   string
 		target Target
@@ -243,6 +244,8 @@ func TestDecideWithLimits(t *testing.T) {
 		{"backoff longer than the limit", otherKey, fresh, failed(1, false, 5*time.Hour), hours(4, 0), Scheduled, Wait, "the last try failed", 5 * time.Hour},
 		{"limited, and kept failing before", otherKey, fresh, failed(3, true, 0), hours(4, 0), Scheduled, Issue, "key type changed", 0},
 		{"limited, and kept failing before, a person asks", otherKey, fresh, failed(3, true, time.Hour), hours(4, 0), Manual, Issue, "key type changed", 0},
+		{"the first CA is limited, it was revoked", chat, fresh, revoked, hours(4, 0), Scheduled, Issue, "it was revoked", 0},
+		{"both are limited, it was revoked", chat, fresh, revoked, hours(4, 3), Scheduled, Wait, "it was revoked at 2026-03-01 11:00Z, but zerossl: own limit", 3 * time.Hour},
 		{"not due", chat, fresh, done(), hours(4, 4), Scheduled, None, "not due", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -52,7 +52,7 @@ func (p *Pass) ensureNextKey(ctx context.Context, j *job) error {
 
 // keyFor returns the key to order a certificate for; nil means a new one.
 func (p *Pass) keyFor(ctx context.Context, j *job) (crypto.Signer, error) {
-	switch j.rollover().ChooseKey(p.now()) {
+	switch j.rollover().Forced(p.Mode == Force).ChooseKey(p.now()) {
 	case rollover.FreshKey:
 		return nil, nil
 	case rollover.NextKey:

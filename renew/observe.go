@@ -93,9 +93,11 @@ func (p *Pass) replaceRecord(j *job) {
 func (p *Pass) repair(j *job) {
 	repaired := false
 	for _, id := range j.state.damaged {
-		err := p.Store.Repair(j.Name, id, func(found []string) {
-			repaired = true
-			p.beginRepair(j, found)
+		err := p.Store.Repair(j.Name, id, func(found []keypair.Damage) {
+			if p.Records.ReportDamage(p.Log, j.Name, found, p.now()) {
+				repaired = true
+				p.beginRepair(j)
+			}
 		})
 		if err != nil && p.Records.NoteDamage(j.Name+"/"+id, err.Error()) {
 			p.Log.Warn("stored files not repaired", "cert", j.Name, "err", err, "remedy", Remedy(err))
@@ -105,11 +107,8 @@ func (p *Pass) repair(j *job) {
 	j.state.repaired = repaired
 }
 
-// beginRepair logs the damage, and records that servers which read the store need a reload.
-func (p *Pass) beginRepair(j *job, found []string) {
-	for _, text := range found {
-		p.Log.Warn("stored file damaged, repairing", "cert", j.Name, "found", text)
-	}
+// beginRepair records that servers which read the store need a reload.
+func (p *Pass) beginRepair(j *job) {
 	for _, d := range j.Deploy {
 		if len(d.Paths(j.Name)) == 0 {
 			j.state.Record.Undeploy(d.String())

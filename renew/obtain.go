@@ -261,7 +261,7 @@ func (p *Pass) order(ctx context.Context, j *job, issuer Issuer) (pair *keypair.
 		keyType = keypair.KeyType(key.Public())
 	}
 	return issuer.Obtain(ctx, Order{
-		KeyType: keyType, Have: j.state.Leaf, Key: key, NewKey: j.rollover().NewKey, Forced: p.Mode == Force,
+		KeyType: keyType, Have: j.state.Leaf, Key: key, NewKey: j.NewKey || j.state.revoked(j.state.Leaf), Forced: p.Mode == Force,
 		Replaces: j.state.Leaf != nil && rec.CA == ca && rec.Fingerprint == j.state.Fingerprint,
 		Foreign:  j.state.Leaf != nil && j.state.foreign(ca),
 		Step:     func(step string) { p.step(j.Name, step) },

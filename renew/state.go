@@ -207,7 +207,7 @@ func (s State) Rollover(t Target) rollover.State {
 		deployed = deployed && s.Done(d.String())
 	}
 	return rollover.State{
-		Names: t.TLSA, KeyType: t.KeyType, InUse: s.InUse, Newest: s.Leaf, Next: s.Next, Deployed: deployed, NewKey: t.NewKey || s.revoked(s.Leaf), Record: s.Record.TLSA.Record,
+		Names: t.TLSA, KeyType: t.KeyType, InUse: s.InUse, Newest: s.Leaf, Next: s.Next, Deployed: deployed, NewKey: t.NewKey, Revoked: s.revoked(s.Leaf), Record: s.Record.TLSA.Record,
 	}
 }
 

@@ -349,3 +349,52 @@ func TestDaneDeploymentFails(t *testing.T) {
 		})
 	}
 }
+
+// A revoked certificate has another key after it, but not before peers know that: until then it
+// is held. An operator who forces it, and a certificate that has expired, have the same key.
+func TestDaneRevoked(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		after  time.Duration
+		mode   Mode
+		newKey bool // asked for
+		orders bool
+	}{
+		{"held", day, Scheduled, false, false},
+		{"held, an operator asks", day, Manual, false, false},
+		{"forced", day, Force, false, true},
+		{"forced, with a new key", day, Force, true, false},
+		{"expired", 90 * day, Scheduled, false, true},
+		{"expired, an operator asks for a new key", 90 * day, Manual, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newDaneWorld(t)
+				w.run(t, Scheduled)
+				first := w.used(t)
+				w.zone.publish(first)
+				s := w.state(t)
+				s.Record.SetRevoked(s.Fingerprint, time.Now())
+				must(t, new(Records).Save(w.store, dane.Name, s.Record))
+				w.run(t, Scheduled)
+				time.Sleep(tt.after)
+				p, target := Pass{Store: w.store, Mode: tt.mode, Log: w.logger()}, dane
+				target.NewKey = tt.newKey
+				r := p.Run(t.Context(), w.bind(target))
+				if (len(w.keys) == 2) != tt.orders || w.used(t) != first {
+					t.Errorf("%d orders, %v; the same key: %v", len(w.keys), r.Errs, w.used(t) == first)
+				}
+				remedy := "and keypaird continues two TTLs later"
+				if tt.newKey {
+					remedy = "and two TTLs later run this again"
+				}
+				if text := Remedy(errors.Join(r.Errs...)); tt.mode != Scheduled && !tt.orders && !strings.Contains(text, remedy) {
+					t.Errorf("remedy %q", text)
+				}
+				if s = w.state(t); tt.orders && s.revoked(s.Leaf) {
+					t.Error("the next one counts as revoked")
+				}
+			})
+		})
+	}
+}

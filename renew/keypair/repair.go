@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 	"time"
 
 	"keypaird/renew/durable"
@@ -37,11 +38,20 @@ func writtenWith(info, other fs.FileInfo) bool {
 	return info.Mode() == durable.Private.Perm && info.ModTime().Sub(other.ModTime()).Abs() <= maxTimeSpread
 }
 
+// A Damage is a file of a version that is not as it should be.
+type Damage struct {
+	Path     string
+	Differs  string // continues a sentence that begins with the path
+	ModeOnly bool   // its content is right
+}
+
+func (d Damage) String() string { return d.Path + " " + d.Differs }
+
 // Repair replaces the damaged files of version id, each in one step. The other files follow from
-// the chain and the key; one of those two is restored from combined.pem. If that is impossible,
-// nothing changes, and the error is a [*durable.BrokenError]. report gets the damage, if any,
-// before the first file is replaced.
-func (s *Store) Repair(name, id string, report func(found []string)) error {
+// the chain and the key, unless those agree on another pair; one of the two is restored from
+// combined.pem. If that is impossible, nothing changes, and the error says which file it is.
+// report gets the damage, if any, before the first file is replaced.
+func (s *Store) Repair(name, id string, report func(found []Damage)) error {
 	f, err := s.open(name)
 	if err != nil {
 		return err
@@ -56,15 +66,15 @@ func (s *Store) Repair(name, id string, report func(found []string)) error {
 	if err != nil {
 		return err
 	}
-	var found []string
+	var found []Damage
 	var replaced []durable.File
 	for _, file := range files {
-		differs, err := difference(v, file)
+		damage, err := difference(v, file)
 		if err != nil {
 			return err
 		}
-		if differs != "" {
-			found, replaced = append(found, v.At(file.Name)+" "+differs), append(replaced, file)
+		if damage.Differs != "" {
+			found, replaced = append(found, damage), append(replaced, file)
 		}
 	}
 	if len(found) > 0 {
@@ -85,9 +95,12 @@ func (d nameDir) intended(v *durable.Dir) ([]durable.File, error) {
 	if err == nil {
 		files := p.files()
 		files[0].Data, files[1].Data = chain, key // in whatever form they are
+		if other := agreed(v); other != nil && !bytes.HasPrefix(p.FullChain(), other.FullChain()) {
+			files = other.files()
+		}
 		return files, nil
 	}
-	if _, broken := errors.AsType[*durable.BrokenError](err); broken {
+	if _, broken := errors.AsType[*durable.BrokenError](err); broken || unreadable(err) {
 		if p := recovered(v, chain, key); p != nil {
 			return p.files(), nil
 		}
@@ -95,9 +108,24 @@ func (d nameDir) intended(v *durable.Dir) ([]durable.File, error) {
 	return nil, err
 }
 
-// recovered returns the pair in combined.pem; nil if there is none, or if neither the
-// chain nor the key nor cert.pem shows that it is the version's.
-func recovered(v *durable.Dir, chain, key []byte) *Pair {
+// unreadable reports whether a file has to be replaced to be read again: its mode or the disk
+// keeps us from that. That too many files are open passes.
+func unreadable(err error) bool { return errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EIO) }
+
+// agreed returns the pair in combined.pem if cert.pem and chain.pem are of it; else nil. It is
+// the version's, also where the chain and the key are another pair, or the chain was cut.
+func agreed(v *durable.Dir) *Pair {
+	p := combinedPair(v)
+	cert, certErr := v.Read(certFile, maxChainBytes)
+	chain, chainErr := v.Read(chainFile, maxChainBytes)
+	if p == nil || certErr != nil || chainErr != nil || !sameText(cert, p.Cert()) || !sameText(chain, p.ChainPEM()) {
+		return nil
+	}
+	return p
+}
+
+// combinedPair returns the pair in combined.pem; nil if there is none.
+func combinedPair(v *durable.Dir) *Pair {
 	combined, err := v.Read(combinedFile, maxChainBytes+maxKeyBytes)
 	at := bytes.Index(combined, []byte(begin+"CERTIFICATE"))
 	if err != nil || at < 0 {
@@ -105,6 +133,16 @@ func recovered(v *durable.Dir, chain, key []byte) *Pair {
 	}
 	p, err := Parse(combined[at:], combined[:at])
 	if err != nil {
+		return nil
+	}
+	return p
+}
+
+// recovered returns the pair in combined.pem; nil if there is none, or if neither the
+// chain nor the key nor cert.pem shows that it is the version's.
+func recovered(v *durable.Dir, chain, key []byte) *Pair {
+	p := combinedPair(v)
+	if p == nil {
 		return nil
 	}
 	cert, _ := v.Read(certFile, maxChainBytes)
@@ -119,32 +157,37 @@ func sameText(data, content []byte) bool {
 	return bytes.Equal(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n")))
 }
 
-// difference says how a file of a version is not as it should be, or "". The mode of one
-// that others can read stays: its key may have been copied, and that is reported for as
-// long as it does.
-func difference(v *durable.Dir, file durable.File) (string, error) {
+// difference returns how a file of a version is not as it should be. The mode of one that
+// others can read stays: its key may have been copied, and that is reported for as long as it
+// does.
+func difference(v *durable.Dir, file durable.File) (d Damage, err error) {
+	d.Path = v.At(file.Name)
 	info, err := v.Lstat(file.Name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "is gone", nil
+		d.Differs = "is gone"
+		return d, nil
 	case err != nil:
-		return "", err
+		return d, err
 	case info.Mode().IsRegular() && info.Size() == 0 && len(file.Data) > 0:
-		return "is empty", nil
+		d.Differs = "is empty"
+		return d, nil
 	}
 	data, err := v.Read(file.Name, maxStateFile)
-	if broken, ok := errors.AsType[*durable.BrokenError](err); ok {
-		return broken.Err.Error(), nil
-	}
+	broken, isBroken := errors.AsType[*durable.BrokenError](err)
 	switch {
+	case isBroken:
+		d.Differs = broken.Err.Error()
+	case unreadable(err):
+		d.Differs = "cannot be read: " + durable.Cause(err).Error()
 	case err != nil:
-		return "", err
+		return d, err
 	case !sameText(data, file.Data):
-		return "has other content", nil
+		d.Differs = "has other content"
 	case info.Mode() != durable.Private.Perm && exposed.Check(v.At(file.Name), durable.Private.Perm).Kind < exposed.Read:
-		return fmt.Sprintf("has mode %04o, not %04o", info.Mode().Perm(), durable.Private.Perm), nil
+		d.Differs, d.ModeOnly = fmt.Sprintf("has mode %04o, not %04o", info.Mode().Perm(), durable.Private.Perm), true
 	}
-	return "", nil
+	return d, nil
 }
 
 // setTimes gives the files of a version one time, so that they count as intact. Without, they

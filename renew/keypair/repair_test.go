@@ -63,6 +63,23 @@ func TestRepair(t *testing.T) {
 			must(t, syscall.Mkfifo(d+"/privkey.pem", 0o600))
 		}, []string{"privkey.pem is not a regular file"}, ""},
 		{"chain cut", func(t *testing.T, d string) { must(t, os.Truncate(d+"/fullchain.pem", 500)) }, []string{"fullchain.pem has other content"}, ""},
+		{"chain is the leaf alone", func(t *testing.T, d string) {
+			cert, err := os.ReadFile(d + "/cert.pem")
+			must(t, err)
+			damage(t, d+"/fullchain.pem", cert)
+		}, []string{"fullchain.pem has other content"}, ""},
+		{"chain and key of another pair", func(t *testing.T, d string) {
+			damage(t, d+"/fullchain.pem", other.FullChain())
+			damage(t, d+"/privkey.pem", other.Key())
+			later(t, d+"/privkey.pem")
+		}, []string{"fullchain.pem has other content", "privkey.pem has other content"}, ""},
+		{"the others lack the rest of the chain", func(t *testing.T, d string) {
+			cert, err := os.ReadFile(d + "/cert.pem")
+			key, keyErr := os.ReadFile(d + "/privkey.pem")
+			must(t, errors.Join(err, keyErr))
+			damage(t, d+"/combined.pem", append(key, cert...))
+			damage(t, d+"/chain.pem", nil)
+		}, []string{"chain.pem is empty", "combined.pem has other content"}, ""},
 		{"chain and key missing", func(t *testing.T, d string) {
 			must(t, os.Remove(d+"/fullchain.pem"))
 			must(t, os.Remove(d+"/privkey.pem"))
@@ -96,10 +113,14 @@ func TestRepair(t *testing.T) {
 			}
 			var found []string
 			for _, id := range l.Damaged {
-				err = s.Repair(name, id, func(list []string) { found = append(found, list...) })
-			}
-			for i, text := range found {
-				found[i] = strings.TrimPrefix(text, v.Dir+"/")
+				err = s.Repair(name, id, func(list []Damage) {
+					for _, d := range list {
+						found = append(found, strings.TrimPrefix(d.String(), v.Dir+"/"))
+						if d.ModeOnly != (tt.name == "modes") {
+							t.Errorf("%v: the mode alone: %v", d, d.ModeOnly)
+						}
+					}
+				})
 			}
 			if !slices.Equal(found, tt.found) {
 				t.Errorf("found %q, want %q", found, tt.found)
@@ -174,7 +195,7 @@ func TestRepairNothing(t *testing.T) {
 		t.Fatalf("damaged: %q, %v", l.Damaged, err)
 	}
 	before := filesIn(t, v.Dir)
-	must(t, s.Repair(name, v.ID, func(found []string) { t.Errorf("found %q", found) }))
+	must(t, s.Repair(name, v.ID, func(found []Damage) { t.Errorf("found %q", found) }))
 	if after := filesIn(t, v.Dir); !slices.Equal(before, after) {
 		t.Errorf("%q, then %q", before, after)
 	}
@@ -191,8 +212,8 @@ func TestRepairDirectory(t *testing.T) {
 	must(t, os.Remove(v.Dir+"/cert.pem"))
 	must(t, os.MkdirAll(v.Dir+"/cert.pem/x", 0o700))
 	damage(t, v.Dir+"/combined.pem", nil)
-	var found []string
-	err := s.Repair(name, v.ID, func(list []string) { found = list })
+	var found []Damage
+	err := s.Repair(name, v.ID, func(list []Damage) { found = list })
 	if failed, ok := errors.AsType[*durable.WriteError](err); !ok || !strings.HasPrefix(failed.Remedy(), "move "+v.Dir+"/cert.pem out of the way") || len(found) != 2 {
 		t.Errorf("Repair found %q: %v", found, err)
 	}
@@ -223,10 +244,10 @@ func TestRepairLeavesExposed(t *testing.T) {
 	for _, file := range []string{"privkey.pem", "cert.pem"} {
 		must(t, os.Chmod(v.Dir+"/"+file, 0o644))
 	}
-	must(t, s.Repair(name, v.ID, func(found []string) { t.Errorf("found %q", found) }))
+	must(t, s.Repair(name, v.ID, func(found []Damage) { t.Errorf("found %q", found) }))
 	must(t, os.Chmod(dir, 0o700))
-	var found []string
-	must(t, s.Repair(name, v.ID, func(list []string) { found = list }))
+	var found []Damage
+	must(t, s.Repair(name, v.ID, func(list []Damage) { found = list }))
 	if len(found) != 2 {
 		t.Errorf("out of the reach of others, found %q", found)
 	}

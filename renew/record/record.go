@@ -250,6 +250,7 @@ type Records struct {
 	mu      sync.Mutex
 	unsaved map[string]unsavedRecord // by target
 	damages map[string]string        // by place, the last one noted
+	damaged map[damagedFile]damageCount
 }
 
 // NoteDamage notes the damage at a place, and reports whether it differs from the last one

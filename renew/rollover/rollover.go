@@ -58,6 +58,7 @@ type State struct {
 	Next     *Key              // nil: not made yet
 	Deployed bool              // the newest is in use everywhere
 	NewKey   bool              // the operator asked for another key than that of the newest
+	Revoked  bool              // the newest was, and until it expires the next has another key
 	Record   Record
 }
 
@@ -92,7 +93,7 @@ type KeyChoice string
 // Choices of a key.
 const (
 	FreshKey KeyChoice = "fresh" // a new one: the target has no TLSA records
-	SameKey  KeyChoice = "same"  // that of the newest version, unless the operator asked for another
+	SameKey  KeyChoice = "same"  // that of the newest version, unless the next has to have another
 	NextKey  KeyChoice = "next"  // its record was published in time
 	NoKey    KeyChoice = "none"  // peers would refuse any
 )
@@ -104,12 +105,24 @@ func (s State) ChooseKey(now time.Time) KeyChoice {
 		return FreshKey
 	case s.Ready(now):
 		return NextKey
-	case s.Newest != nil && !s.NewKey:
+	case s.Newest != nil && !s.otherKey(now):
 		return SameKey
 	case s.unrestricted():
 		return NextKey
 	}
 	return NoKey
+}
+
+// otherKey reports whether a certificate ordered at now must have another key than the newest.
+func (s State) otherKey(now time.Time) bool {
+	return s.NewKey || s.Revoked && now.Before(s.Newest.NotAfter)
+}
+
+// Forced returns s as it is for an order: one that the operator forces may have the key of a
+// certificate that was revoked.
+func (s State) Forced(force bool) State {
+	s.Revoked = s.Revoked && !force
+	return s
 }
 
 // unrestricted reports whether no name has a usable TLSA record.
@@ -129,7 +142,7 @@ func (s State) Held(now time.Time) string {
 		return ""
 	}
 	key := "its key"
-	if s.NewKey {
+	if s.otherKey(now) {
 		key = "its next key"
 	}
 	for _, name := range s.Names {

@@ -43,7 +43,8 @@ func Renamed(store *keypair.Store, list []Certificate, targets []renew.Target, n
 	return names
 }
 
-// renamed returns what each target may use that has no certificate, by its name.
+// renamed returns what each target may use that has no certificate, by its name. That is no
+// pair that was revoked, unless the target has TLSA records.
 func renamed(store *keypair.Store, list []Certificate, targets []renew.Target, now time.Time) map[string]candidate {
 	newest := map[string]candidate{} // by identity
 	for _, c := range list {
@@ -53,6 +54,9 @@ func renamed(store *keypair.Store, list []Certificate, targets []renew.Target, n
 		}
 		leaf := v.Pair.Leaf
 		id := identity(keypair.Names(leaf), keypair.KeyType(leaf.PublicKey))
+		if !c.Record.Revoked.TimeFor(leaf).IsZero() {
+			id = revoked + id
+		}
 		if best, ok := newest[id]; !ok || newer(leaf, best.Pair.Leaf) {
 			newest[id] = candidate{c, v}
 		}
@@ -62,7 +66,11 @@ func renamed(store *keypair.Store, list []Certificate, targets []renew.Target, n
 		return found
 	}
 	for _, t := range targets {
-		c, ok := newest[identity(keypair.CanonicalNames(t.Names), t.KeyType)]
+		id := identity(keypair.CanonicalNames(t.Names), t.KeyType)
+		c, ok := newest[id]
+		if !ok && len(t.TLSA) > 0 { // its next key may be published, and peers know no other
+			c, ok = newest[revoked+id]
+		}
 		if !ok || t.External() != nil {
 			continue
 		}
@@ -78,6 +86,9 @@ type candidate struct {
 	Certificate
 	keypair.Version
 }
+
+// revoked begins the identity of a pair that was revoked.
+const revoked = "revoked "
 
 // identity stands for names and the type of a key.
 func identity(names []string, keyType string) string { return keyType + " " + strings.Join(names, " ") }
@@ -99,7 +110,7 @@ func (c candidate) copyTo(store *keypair.Store, records *renew.Records, t renew.
 	}
 	old := c.Record
 	rec.Fingerprint, rec.CA, rec.Profile, rec.IssuedAt = old.Fingerprint, old.CA, old.Profile, old.IssuedAt
-	rec.RenewalInfo, rec.Orders = old.RenewalInfo, nil
+	rec.RenewalInfo, rec.Orders, rec.Revoked = old.RenewalInfo, nil, old.Revoked
 	if len(t.TLSA) > 0 {
 		rec.TLSA = old.TLSA
 		if err := copyNextKey(store, c.Certificate.Name, t.Name); err != nil {

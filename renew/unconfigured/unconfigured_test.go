@@ -278,6 +278,54 @@ func (w *world) record(name string) renew.Record {
 	return rec
 }
 
+// A revoked pair is not used under another name: another is used, or ordered. A target with
+// TLSA records uses it until peers know another key, and knows that it was revoked.
+func TestCopyRevoked(t *testing.T) {
+	const name = "mail.example.org"
+	revoke := func(w *world, target string) {
+		rec := w.record(target)
+		rec.SetRevoked(rec.Fingerprint, time.Now())
+		w.records(target, rec)
+	}
+	for _, tt := range []struct {
+		name  string
+		other bool // there is another pair, older and not revoked
+		tlsa  []string
+		want  string // the log has it
+	}{
+		{"alone", false, nil, ""},
+		{"another is not revoked", true, nil, "from=other "},
+		{"alone, with TLSA records", false, []string{"_25._tcp." + name}, "from=old "},
+		{"another is not revoked, with TLSA records", true, []string{"_25._tcp." + name}, "from=other "},
+	} {
+		w := newWorld(t)
+		w.deploys("old", day, 90*day, name)
+		must(t, w.store.WriteFile("old", renew.NextKeyFile, []byte("key")))
+		revoke(w, "old")
+		if tt.other {
+			w.deploys("other", 2*day, 90*day, name)
+		}
+		target := w.target("new", name)
+		target.Profile, target.TLSA = "tlsserver", tt.tlsa
+		w.copyRenamed(target)
+		if text := w.log.String(); !strings.Contains(text, tt.want) || tt.want == "" && text != "" {
+			t.Errorf("%s: log: %s", tt.name, text)
+		}
+		s, err := renew.LoadState(w.store, target)
+		must(t, err)
+		if tt.want != "from=old " {
+			if (s.Leaf != nil) != tt.other || !s.Record.Revoked.At.IsZero() {
+				t.Errorf("%s: leaf %v, record %+v", tt.name, s.Leaf, s.Record)
+			}
+			continue
+		}
+		next, err := w.store.ReadFile("new", renew.NextKeyFile)
+		if d := renew.Decide(time.Now(), target, s, renew.Scheduled); err != nil || string(next) != "key" || d.Action != renew.Issue || !strings.Contains(d.Why, "revoked") {
+			t.Errorf("%s: decided %+v; next key %q, %v", tt.name, d, next, err)
+		}
+	}
+}
+
 // A next key whose TLSA record is published is used for the next certificate.
 func TestCopyNextKey(t *testing.T) {
 	w := newWorld(t)
