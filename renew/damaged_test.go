@@ -197,6 +197,27 @@ func TestRecordDamaged(t *testing.T) {
 	}
 }
 
+// A chain that may not be read is no reason to leave the pair: combined.pem has it. What cannot
+// be put right is the error of the pass.
+func TestStoredChainUnreadable(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root reads every file")
+	}
+	w, p, targets, logged := damagedWorld(t)
+	dir := w.store.Dir(chat.Name) + "/v000001/"
+	must(t, os.Chmod(dir+"fullchain.pem", 0))
+	wantErrors(t, p.Run(t.Context(), targets).Errs)
+	if text := logged(); !strings.Contains(text, "fullchain.pem cannot be read: permission denied") || len(w.obtained) != 1 || len(w.deployed) != 1 {
+		t.Errorf("%d orders, %d deployments, logged %s", len(w.obtained), len(w.deployed), text)
+	}
+	must(t, os.Chmod(dir+"fullchain.pem", 0))
+	must(t, os.Truncate(dir+"combined.pem", 0))
+	r := p.Run(t.Context(), targets)
+	if text := logged(); len(r.Errs) != 1 || !strings.Contains(r.Errs[0].Error(), "fullchain.pem: permission denied") || text != "" {
+		t.Errorf("%v, logged %s", r.Errs, text)
+	}
+}
+
 // A look by status, which has no lock, changes nothing.
 func TestLookRepairsNothing(t *testing.T) {
 	w, _, targets, _ := damagedWorld(t)

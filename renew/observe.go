@@ -71,9 +71,6 @@ func (p *Pass) saveAndLoad(j *job, step string) (err error) {
 // damaged files of the stored pairs.
 func (p *Pass) load(j *job) {
 	j.state, j.stateErr = LoadStateWith(p.Records, p.Store, j.Target)
-	if j.stateErr != nil {
-		return
-	}
 	if j.state.recordLost {
 		p.replaceRecord(j)
 	}
@@ -99,7 +96,7 @@ func (p *Pass) repair(j *job) {
 				p.beginRepair(j)
 			}
 		})
-		if err != nil && p.Records.NoteDamage(j.Name+"/"+id, err.Error()) {
+		if err != nil && j.stateErr == nil && p.Records.NoteDamage(j.Name+"/"+id, err.Error()) {
 			p.Log.Warn("stored files not repaired", "cert", j.Name, "err", err, "remedy", Remedy(err))
 		}
 	}

@@ -45,13 +45,13 @@ func LoadStateWith(r *Records, store *keypair.Store, t Target) (State, error) {
 	s := State{
 		Leaf: l.Leaf, Version: l.Version, Fingerprint: l.Fingerprint, Live: l.Live, InUse: l.InUse, Record: rec, damaged: l.Damaged, recordLost: !whole,
 	}
+	if rec, ok := r.Pending(store, t.Name); ok {
+		s.Record, s.recordLost = rec, false
+	}
 	if err != nil {
 		return s, err
 	}
 	s.inspect(store, t, keypair.Version{})
-	if rec, ok := r.Pending(store, t.Name); ok {
-		s.Record, s.recordLost = rec, false
-	}
 	return s, nil
 }
 
