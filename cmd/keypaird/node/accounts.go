@@ -24,7 +24,7 @@ func (n *Node) Account(ca string, files accountfile.Store) accountfile.Store {
 }
 
 // Parts of an account.
-var keyPart, newKeyPart, accountPart = accountfile.Parts[0], accountfile.Parts[1], accountfile.Parts[2]
+var newKeyPart, keyPart, accountPart = accountfile.Parts[0], accountfile.Parts[1], accountfile.Parts[2]
 
 // An account implements accountfile.Store: files first, the engine second.
 type account struct {
@@ -166,7 +166,10 @@ func (n *Node) takeAccount(ca string, files accountfile.Files, shared map[string
 		if take[newKeyPart] == nil {
 			take[newKeyPart] = have[newKeyPart]
 		}
-	case take[newKeyPart] == nil && sameAccount(have, shared):
+		if is != nil && take[accountPart] == nil { // the engine has a registration that was cut off
+			take[accountPart] = have[accountPart]
+		}
+	case sameAccount(have, shared) && (take[newKeyPart] == nil || bytes.Equal(is, take[newKeyPart])):
 		take[newKeyPart] = is
 	default:
 		if err := files.SetAside(time.Now()); err != nil {
@@ -178,17 +181,35 @@ func (n *Node) takeAccount(ca string, files accountfile.Files, shared map[string
 	if maps.EqualFunc(have, take, bytes.Equal) {
 		return nil
 	}
-	for _, name := range accountfile.Parts {
-		if data := take[name]; data != nil {
-			err = files.Store.Save(name, data)
-		} else {
-			err = files.Store.Remove(name)
-		}
-		if err != nil {
+	if own := have[newKeyPart]; own != nil && !bytes.Equal(own, take[newKeyPart]) && !bytes.Equal(own, take[keyPart]) {
+		if err := files.SetNewAside(time.Now()); err != nil {
 			return err
 		}
 	}
+	if err := saveParts(files.Store, take); err != nil {
+		return err
+	}
 	n.o.Log.Info("account of the fleet taken over", "ca", ca)
+	return nil
+}
+
+// saveParts makes parts those of an account. It removes others last: if it is cut off, no
+// part is lost.
+func saveParts(files accountfile.Store, parts map[string][]byte) error {
+	for _, name := range accountfile.Parts {
+		if data := parts[name]; data != nil {
+			if err := files.Save(name, data); err != nil {
+				return err
+			}
+		}
+	}
+	for _, name := range accountfile.Parts {
+		if parts[name] == nil {
+			if err := files.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

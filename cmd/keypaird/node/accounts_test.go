@@ -3,12 +3,17 @@ package node
 import (
 	"errors"
 	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"keypaird/acme"
+	"keypaird/acme/accountfile"
 	"keypaird/renew/fleet/engine/memory"
 	"keypaird/renew/problem"
 )
@@ -83,6 +88,98 @@ func TestAccountKeyReplaced(t *testing.T) {
 		ok(t, b.Account(ca, b.account(ca).Store).Remove("newkey.pem")) // as package acme does then
 		b.has("two", "")
 	})
+}
+
+// A brokenStore is a directory of which only the first writes are done.
+type brokenStore struct {
+	accountfile.Dir
+	left *int
+}
+
+func (s brokenStore) write(f func() error) error {
+	if *s.left--; *s.left < 0 {
+		return errors.New("no space left on device")
+	}
+	return f()
+}
+
+func (s brokenStore) Save(part string, data []byte) error {
+	return s.write(func() error { return s.Dir.Save(part, data) })
+}
+
+func (s brokenStore) Rename(part, name string) error {
+	return s.write(func() error { return s.Dir.Rename(part, name) })
+}
+
+func (s brokenStore) Remove(part string) error {
+	return s.write(func() error { return s.Dir.Remove(part) })
+}
+
+// keys returns all keys that a machine has of the account, also those that were set aside.
+func (m *testMachine) keys() (keys []string) {
+	m.t.Helper()
+	files, err := filepath.Glob(filepath.Join(m.dir, "accounts", ca, "*.pem*"))
+	ok(m.t, err)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		ok(m.t, err)
+		keys = append(keys, string(data))
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// No key of this node is lost when it takes the account of the fleet, wherever that is cut off.
+func TestAccountTakenInSteps(t *testing.T) {
+	type parts map[string]string
+	const other = `{"url":"https://ca.test/account/2"}`
+	for _, tt := range []struct {
+		name         string
+		have, shared parts
+		key, newKey  string // then
+	}{
+		{"the engine has an earlier key", parts{"key.pem": "two", "account.json": accountJSON}, parts{"key.pem": "one", "account.json": accountJSON}, "one", "two"},
+		{"and the next one was asked for", parts{"key.pem": "two", "newkey.pem": "three", "account.json": accountJSON}, parts{"key.pem": "one", "account.json": accountJSON}, "one", "two"},
+		{"the engine has another new key", parts{"key.pem": "one", "newkey.pem": "three", "account.json": accountJSON}, parts{"key.pem": "one", "newkey.pem": "two", "account.json": accountJSON}, "one", "two"},
+		{"the new key is in use here", parts{"key.pem": "two", "account.json": accountJSON}, parts{"key.pem": "one", "newkey.pem": "two", "account.json": accountJSON}, "one", "two"},
+		{"another account", parts{"key.pem": "mine", "newkey.pem": "next", "account.json": other}, parts{"key.pem": "one", "account.json": accountJSON}, "one", ""},
+		{"registered since", parts{"key.pem": "one", "account.json": accountJSON}, parts{"key.pem": "one"}, "one", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for writes := range 12 {
+				left := 100
+				m := &testMachine{t: t, dir: t.TempDir()}
+				files := m.account(ca)
+				files.Store = brokenStore{files.Store.(accountfile.Dir), &left}
+				m.Node = newNode(Options{Log: slog.New(slog.DiscardHandler)})
+				shared := map[string][]byte{}
+				for name, data := range tt.shared {
+					shared[name] = []byte(data)
+				}
+				for name, data := range tt.have {
+					ok(t, files.Store.Save(name, []byte(data)))
+				}
+				had := m.keys()
+				left = writes
+				err := m.takeAccount(ca, files, shared)
+				if cut := err != nil; cut != (left < 0) {
+					t.Fatalf("%v after %d writes", err, writes)
+				}
+				left = 100
+				keys := m.keys()
+				ok(t, m.takeAccount(ca, files, shared))
+				m.has(tt.key, tt.newKey)
+				if got := m.part("account.json"); got != accountJSON {
+					t.Errorf("account.json is %s", got)
+				}
+				for _, key := range had {
+					if !slices.Contains(keys, key) || !slices.Contains(m.keys(), key) {
+						t.Errorf("cut off after %d writes it has the keys %q, and then %q; it had %q", writes, keys, m.keys(), had)
+					}
+				}
+			}
+		})
+	}
 }
 
 // Without the engine the key is not replaced: the fleet would go on with the old one.
