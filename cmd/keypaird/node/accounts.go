@@ -75,9 +75,9 @@ func (n *Node) MayChangeAccounts() error {
 		"the accounts are those of the fleet: %w", err)
 }
 
-// followAccounts keeps the accounts that the engine and this node have the same: this node
-// writes back what the engine lost in its term, or else it follows the node in the seat, since
-// it may have to order without the engine.
+// followAccounts keeps the accounts that the engine and this node have the same. In the seat,
+// either may have been restored since this node took it: keys of both are kept. Else this node
+// follows the one in the seat, since it may have to order without the engine.
 func (n *Node) followAccounts(ctx context.Context) {
 	_, unseated := n.seat()
 	if n.o.Fleet.Observer || !n.orders() || n.Err() != nil {
@@ -93,7 +93,7 @@ func (n *Node) followAccounts(ctx context.Context) {
 		default:
 			var have map[string][]byte
 			if have, err = accountParts(files.Store); err == nil && !maps.EqualFunc(have, shared, bytes.Equal) {
-				err = n.commitAccount(ctx, ca, files.Store)
+				err = n.pullAccount(ctx, ca, files)
 			}
 		}
 		if err != nil && ctx.Err() == nil {

@@ -14,6 +14,8 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/accountfile"
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/engine/memory"
 	"keypaird/renew/problem"
 )
@@ -203,9 +205,48 @@ func TestAccountKeyAlone(t *testing.T) {
 	})
 }
 
+// The state of the node in the seat was restored, or is gone: it takes what the engine has, and
+// asks the CA for no other account. An engine that was emptied gets what the node has.
+func TestAccountAfterStateRestore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a")
+		a := w.start("a", t.TempDir(), "a")
+		time.Sleep(5 * time.Second)
+		ok(t, a.begin(), a.register("one"), a.rollover("two"))
+		shared := func(key, newKey string) {
+			t.Helper()
+			parts, err := a.sharedAccount(t.Context(), ca)
+			if ok(t, err); string(parts["key.pem"]) != key || string(parts["newkey.pem"]) != newKey || string(parts["account.json"]) != accountJSON {
+				t.Errorf("the engine has %q, want the keys %q and %q", parts, key, newKey)
+			}
+		}
+		files := a.account(ca).Store
+		a.End()
+		ok(t, files.Save("key.pem", []byte("one")))
+		ok(t, a.begin())
+		a.has("two", "one") // until the CA has said which one it knows
+		shared("two", "one")
+		ok(t, a.Account(ca, files).Remove("newkey.pem")) // as package acme does then
+		shared("two", "")
+		a.End()
+		for _, part := range accountfile.Parts {
+			ok(t, files.Remove(part))
+		}
+		ok(t, a.begin())
+		a.has("two", "")
+		shared("two", "")
+		_, err := w.server.Client("c").Commit(t.Context(), nil, []engine.Op{{Key: document.AccountKey(ca)}})
+		ok(t, err)
+		a.End()
+		ok(t, a.begin())
+		a.has("two", "")
+		shared("two", "")
+	})
+}
+
 // The engine was restored from a backup that is older than the key in use. The node in the
-// seat writes the key back; one that sits next, and has it, goes on with the old one only if
-// the CA says that it knows that.
+// seat, and one that sits next and has that key, go on with the old one only if the CA says
+// that it knows that.
 func TestAccountKeyAfterRestore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMachines(t, "a", "b")
@@ -222,10 +263,12 @@ func TestAccountKeyAfterRestore(t *testing.T) {
 		_ = b.begin()
 		b.End()
 		b.has("one", "two")
-		for _, m := range []*testMachine{a, b} {
-			_ = m.begin()
-			m.End()
-		}
+		_ = a.begin()
+		a.has("one", "two")
+		ok(t, a.Account(ca, a.account(ca).Store).Rename("newkey.pem", "key.pem")) // as package acme does then
+		a.End()
+		_ = b.begin()
+		b.End()
 		a.has("two", "")
 		b.has("two", "one")
 		ok(t, b.account(ca).Store.Remove("newkey.pem"))
