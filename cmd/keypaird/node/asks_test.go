@@ -28,6 +28,7 @@ import (
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
 	"keypaird/renew/problem"
+	"keypaird/renew/record"
 	"keypaird/renew/status"
 )
 
@@ -307,6 +308,23 @@ func TestAsks(t *testing.T) {
 		if s, err := m.server.Client("c").Read(t.Context(), "asks/"); err != nil || len(s.Entries) > 0 {
 			t.Errorf("left: %v, %v", s.Entries, err)
 		}
+	})
+}
+
+// A certificate that was revoked is not the one before, where there are TLSA records or not.
+func TestRollbackRevoked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := meet(t)
+		mx1, _, web, first := m.begin()
+		defer m.end()
+		var r record.Record
+		r.SetRevoked(first, time.Now())
+		ok(t, new(record.Records).Save(mx1.node.o.Store, target, r))
+		web.refused("rollback "+target, "it was revoked at 2026-12-01 12:00Z: clients that check this refuse it", "keypaird issue -new-key "+target)
+		if r := mx1.release(); r.Serial != 2 {
+			t.Errorf("rolled back: %+v", r)
+		}
+		web.must("rollback -force " + target)
 	})
 }
 

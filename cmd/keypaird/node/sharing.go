@@ -32,18 +32,20 @@ func (n *Node) target(t renew.Target) renew.Sharing {
 // acceptTime bounds all queries for the TLSA records of a target.
 const acceptTime = 40 * time.Second
 
-// accepts returns why peers refuse an earlier certificate of a target, by the TLSA records
-// that there are now, and by those that caches may have.
+// accepts returns why peers refuse an earlier certificate of a target: it was revoked, or by the
+// TLSA records that there are now, and by those that caches may have.
 func (n *Node) accepts(ctx context.Context, target string, leaf *x509.Certificate) error {
 	n.mu.Lock()
 	t := n.targets[target]
 	n.mu.Unlock()
-	if t.Resolver == nil {
-		return nil
-	}
 	last, err := record.Load(n.o.Store, target)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case !last.Revoked.Of(leaf).IsZero():
+		return problem.Newf("order another certificate: keypaird issue -new-key "+target, "it %s: clients that check this refuse it", last.Revoked)
+	case t.Resolver == nil:
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, acceptTime)
 	defer cancel()
@@ -126,6 +128,9 @@ func (s sharing) take(ctx context.Context, st renew.State) (*renew.Taken, error)
 		o, err := s.node.recorded(ctx, s.target)
 		if !o.TLSA.Empty() { // what this node recorded may be of an older next key
 			t.Ordering.TLSA = o.TLSA
+		}
+		if t.Ordering.Revoked.At.Before(o.Revoked.At) {
+			t.Ordering.Revoked = o.Revoked
 		}
 		return t, err
 	case fleet.Take:

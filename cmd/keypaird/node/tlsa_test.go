@@ -133,6 +133,7 @@ func TestNextKeyNoted(t *testing.T) {
 		ok(t, a.begin())
 		p := issuedPair(t)
 		st := a.newNextKey(a.published(p))
+		st.Record.SetRevoked(p.Fingerprint(), time.Now())
 		ok(t, a.Sharing(domain).Keep(t.Context(), st))
 		time.Sleep(time.Second)
 		_, err := b.o.Store.Add(domain, p)
@@ -147,6 +148,9 @@ func TestNextKeyNoted(t *testing.T) {
 		ok(t, err)
 		if taken == nil || taken.Serial != st.Record.Fleet.Serial || taken.Ordering.TLSA.Next != st.Next.TLSA() {
 			t.Fatalf("taken %+v, want the serial %d and the next key %s", taken, st.Record.Fleet.Serial, st.Next.TLSA())
+		}
+		if taken.Ordering.Revoked != st.Record.Revoked {
+			t.Errorf("revoked: %+v, want %+v", taken.Ordering.Revoked, st.Record.Revoked)
 		}
 		key, err := record.LoadNextKey(b.o.Store, domain, p.Leaf)
 		if ok(t, err); key.TLSA() != st.Next.TLSA() {
