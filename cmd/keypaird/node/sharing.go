@@ -55,11 +55,33 @@ func (n *Node) accepts(ctx context.Context, target string, leaf *x509.Certificat
 			return problem.Newf("see that the name servers answer, and run this again; or at once, if nothing else serves: keypaird fleet rollback -force "+target,
 				"it is not known which TLSA records there are: %s: %w", name, err)
 		}
-		if err := rollover.Refused(leaf, target, name, last.TLSA.Names[name], set, time.Now()); err != nil {
+		if err := rollover.Refused(leaf, target, name, n.lastSeen(target, name, last.TLSA.Names[name], set), set, time.Now()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// lastSeen returns the last observation of a name, by passes or by accepts, and notes what it
+// has now: a record that was there when accepts looked first is not new when it looks again.
+func (n *Node) lastSeen(target, name string, last rollover.Observation, set rollover.RecordSet) rollover.Observation {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	key := target + " " + name
+	seen := n.seen[key]
+	if !seen.At.Before(last.At) {
+		last = seen
+	}
+	last.Appeared = slices.Clone(last.Appeared)
+	for i, a := range last.Appeared {
+		for _, before := range seen.Appeared {
+			if before.Record == a.Record && before.At.Before(a.At) {
+				last.Appeared[i] = before
+			}
+		}
+	}
+	n.seen[key] = last.Answered(set, nil, time.Now())
+	return last
 }
 
 // Sharing returns how the fleet shares the certificate of a target.
