@@ -51,7 +51,7 @@ func (p *Pass) take(ctx context.Context, j *job) (err error) {
 	}
 	rec, fingerprint := &j.state.Record, t.Pair.Fingerprint()
 	if rec.Ordering = t.Ordering; rec.Fingerprint != fingerprint { // it is of another one already
-		rec.Ordering = Ordering{TLSA: t.Ordering.TLSA}
+		rec.Ordering = Ordering{TLSA: t.Ordering.TLSA, Revoked: t.Ordering.Revoked}
 	}
 	if x := j.External(); x != nil {
 		if rec.External.Mark = j.state.Mark; x.newer(t.Pair, p.now()) {

@@ -585,3 +585,16 @@ func TestTakenFailuresHold(t *testing.T) {
 		t.Errorf("what is of another certificate was recorded: %+v", r)
 	}
 }
+
+// A revoked certificate that the fleet went back to is replaced.
+func TestTakenRevoked(t *testing.T) {
+	f, m := newFleet(t, "one", "two")
+	m[0].runs(t, Scheduled)
+	first := f.have.Pair
+	m[0].runs(t, Force)
+	ordering := f.have.Ordering
+	ordering.Revoked = record.Revocation{Fingerprint: first.Fingerprint(), At: time.Now()}
+	f.have = &Taken{Pair: first, Ordering: ordering, Serial: 3}
+	m[0].runs(t, Scheduled)
+	m[0].wants(t, 3, 3, 4)
+}

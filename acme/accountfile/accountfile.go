@@ -151,13 +151,19 @@ func (f Files) UseNew() error { return f.Store.Rename(NewKeyPart, KeyPart) }
 // DropNew removes a new key that the CA did not take.
 func (f Files) DropNew() error { return f.Store.Remove(NewKeyPart) }
 
-// SetAside renames the parts of an account that was deactivated, so that another one
-// can be registered.
+// SetAside renames the parts of an account, so that another one can take its place.
 func (f Files) SetAside(now time.Time) error {
-	suffix := ".old-" + now.UTC().Format("20060102T150405Z")
 	// account.json last: with it, the others are not missed.
-	return errors.Join(f.Store.Rename(KeyPart, KeyPart+suffix), f.Store.Rename(AccountPart, AccountPart+suffix))
+	return errors.Join(f.SetNewAside(now), f.Store.Rename(KeyPart, KeyPart+old(now)), f.Store.Rename(AccountPart, AccountPart+old(now)))
 }
+
+// SetNewAside renames the new key, so that another one can take its place.
+func (f Files) SetNewAside(now time.Time) error {
+	return f.Store.Rename(NewKeyPart, NewKeyPart+old(now))
+}
+
+// old returns what is added to the name of a part that is set aside.
+func old(now time.Time) string { return ".old-" + now.UTC().Format("20060102T150405Z") }
 
 // Keep keeps an account of another program. One that is there already is never replaced:
 // it is an error unless it is the same.

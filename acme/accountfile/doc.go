@@ -4,5 +4,6 @@
 //
 //	account.json, key.pem   the account; key.pem alone is a registration that was cut off
 //	newkey.pem              a key that the CA was asked to take in place of key.pem, see [Files.UseNew]
-//	*.old-TIME              an account that was deactivated, once there is another one
+//	*.old-TIME              an account that was deactivated, once there is another one, or a key
+//	                        of it that may still be in use
 package accountfile

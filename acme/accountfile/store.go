@@ -35,9 +35,10 @@ const (
 	NewKeyPart  = "newkey.pem"
 )
 
-// Parts are the parts of an account in the order in which they are copied: account.json
-// last, so that without it the others are not missed.
-var Parts = []string{KeyPart, NewKeyPart, AccountPart}
+// Parts are the parts of an account in the order in which they are copied: newkey.pem first,
+// since key.pem may be replaced by another key and kept there; account.json last, so that
+// without it the others are not missed.
+var Parts = []string{NewKeyPart, KeyPart, AccountPart}
 
 // A Dir is a directory as Store: each part is a file.
 type Dir string

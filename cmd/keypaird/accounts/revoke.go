@@ -99,12 +99,18 @@ func (r *Revocation) Replace(ctx context.Context, e *engine.Engine, step func(ta
 }
 
 // Run asks the CA. A key that is compromised revokes its certificates itself, so that the
-// CA certifies it for nobody again.
+// CA certifies it for nobody again. In a fleet, a certificate without a replacement is revoked
+// on the node in the seat, which alone replaces it.
 func (r *Revocation) Run(ctx context.Context, e *engine.Engine) (Revoked, error) {
 	leaf := r.version.Pair.Leaf
 	done := Revoked{r.Target, r.version.ID, r.version.Pair.Fingerprint(), fmt.Sprintf("%x", leaf.SerialNumber), r.ca, r.Reason, r.Replaced(e), notify.RevokedRemedy(r.Target)}
 	if !e.HasTarget(r.Target) {
 		done.remedy = notify.UnconfiguredRemedy(r.Target)
+	} else if f := e.Fleet(); f != nil && f.Seat != f.Node && done.ReplacedBy == "" {
+		if f.Seat != "" {
+			return done, problem.Newf("run it on node "+f.Seat, "node %s replaces the certificates of the fleet, and would not know that %q is revoked", f.Seat, r.Target)
+		}
+		done.remedy = "replace it and its key once a node orders for the fleet: keypaird issue -new-key " + r.Target
 	}
 	c, err := e.CA(r.ca)
 	if err != nil {

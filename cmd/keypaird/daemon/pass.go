@@ -376,6 +376,9 @@ func (d *Daemon) applyPassRequest(targets []renew.Target) ([]renew.Target, error
 	if req == nil {
 		return targets, nil
 	}
+	if err := req.ctx.Err(); err != nil { // another keypaird had the lock until now
+		return nil, err
+	}
 	d.pass.Mode = renew.Manual
 	if req.force {
 		d.pass.Mode = renew.Force

@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
+	"keypaird/renew/durable"
 	"keypaird/renew/status"
 )
 
@@ -118,4 +120,38 @@ func TestRolloverGivenUp(t *testing.T) {
 	}()
 	d.runPass(t.Context(), <-d.requested)
 	<-done
+}
+
+// What nobody waits for any more is not done, also if the lock was held when it was asked for.
+func TestRequestBehindLock(t *testing.T) {
+	d := newIdler(t, "")
+	d.runPass(t.Context(), nil)
+	was := strings.Count(d.out.String(), "action=issue")
+	changed := false
+	change := &passRequest{change: func(context.Context, *engine.Engine) error { changed = true; return nil }}
+	for _, ask := range []func(context.Context){
+		func(ctx context.Context) { _, _ = d.requestAndWait(ctx, []string{}, change) },
+		func(ctx context.Context) { _, _ = d.issue(ctx, []string{"mail"}, true, false) },
+	} {
+		lock, err := durable.TryLock(d.current.engine.LockPath())
+		if err != nil {
+			t.Fatal(err)
+		}
+		waits := strings.Count(d.out.String(), "waiting for another keypaird")
+		limited, cancel := context.WithCancel(t.Context())
+		asked, passed := make(chan struct{}), make(chan struct{})
+		go func() { defer close(asked); ask(limited) }()
+		due := <-d.requested
+		go func() { defer close(passed); d.runPass(t.Context(), due) }()
+		for strings.Count(d.out.String(), "waiting for another keypaird") == waits {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+		<-asked
+		lock.Release()
+		<-passed
+		if n := strings.Count(d.out.String(), "action=issue"); n != was || changed || len(d.passRequests) > 0 {
+			t.Errorf("changed %v, left %d:\n%s", changed, len(d.passRequests), d.out)
+		}
+	}
 }

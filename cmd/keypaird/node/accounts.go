@@ -71,9 +71,9 @@ func (n *Node) PermitAccountChange() error {
 		"the accounts are those of the fleet: %w", err)
 }
 
-// followAccounts makes the accounts of the engine and of this node the same. In the seat, this
-// node writes back what the engine lost. Else it copies the account of the engine, since it may
-// have to order without it.
+// followAccounts makes the accounts of the engine and of this node the same. In the seat, either
+// may have been restored since this node took it: keys of both are kept. Else this node copies
+// the account of the engine, since it may have to order without it.
 func (n *Node) followAccounts(ctx context.Context) {
 	_, unseated := n.seat()
 	if n.o.Fleet.Observer || !n.orders() || n.Err() != nil {
@@ -83,7 +83,7 @@ func (n *Node) followAccounts(ctx context.Context) {
 		files := n.o.Files.Account(ca)
 		shared, err := n.sharedAccount(ctx, ca)
 		if err == nil && unseated == nil {
-			err = n.restoreAccount(ctx, ca, files, shared)
+			err = n.mergeAccount(ctx, ca, files, shared)
 		} else if err == nil {
 			err = n.takeAccount(ca, files, shared)
 		}
@@ -93,13 +93,13 @@ func (n *Node) followAccounts(ctx context.Context) {
 	}
 }
 
-// restoreAccount gives the account of this node to the engine, unless it has it.
-func (n *Node) restoreAccount(ctx context.Context, ca string, files accountfile.Files, shared map[string][]byte) error {
+// mergeAccount merges the account of the engine with that of this node, if they differ.
+func (n *Node) mergeAccount(ctx context.Context, ca string, files accountfile.Files, shared map[string][]byte) error {
 	have, err := accountParts(files.Store)
 	if err != nil || maps.EqualFunc(have, shared, bytes.Equal) {
 		return err
 	}
-	return n.commitAccount(ctx, ca, files.Store)
+	return n.pullAccount(ctx, ca, files)
 }
 
 // commitAccount gives the account to the nodes that may order.
@@ -166,7 +166,10 @@ func (n *Node) takeAccount(ca string, files accountfile.Files, shared map[string
 		if take[accountfile.NewKeyPart] == nil {
 			take[accountfile.NewKeyPart] = have[accountfile.NewKeyPart]
 		}
-	case take[accountfile.NewKeyPart] == nil && sameAccount(have, shared):
+		if key != nil && take[accountfile.AccountPart] == nil { // the engine has a registration that was cut off
+			take[accountfile.AccountPart] = have[accountfile.AccountPart]
+		}
+	case sameAccount(have, shared) && (take[accountfile.NewKeyPart] == nil || bytes.Equal(key, take[accountfile.NewKeyPart])):
 		take[accountfile.NewKeyPart] = key
 	default:
 		if err := files.SetAside(time.Now()); err != nil {
@@ -178,17 +181,35 @@ func (n *Node) takeAccount(ca string, files accountfile.Files, shared map[string
 	if maps.EqualFunc(have, take, bytes.Equal) {
 		return nil
 	}
-	for _, name := range accountfile.Parts {
-		if data := take[name]; data != nil {
-			err = files.Store.Save(name, data)
-		} else {
-			err = files.Store.Remove(name)
-		}
-		if err != nil {
+	if own := have[accountfile.NewKeyPart]; own != nil && !bytes.Equal(own, take[accountfile.NewKeyPart]) && !bytes.Equal(own, take[accountfile.KeyPart]) {
+		if err := files.SetNewAside(time.Now()); err != nil {
 			return err
 		}
 	}
+	if err := saveParts(files.Store, take); err != nil {
+		return err
+	}
 	n.o.Log.Info("account of the fleet taken over", "ca", ca)
+	return nil
+}
+
+// saveParts makes parts those of an account. It removes others last: if it is cut off, no
+// part is lost.
+func saveParts(files accountfile.Store, parts map[string][]byte) error {
+	for _, name := range accountfile.Parts {
+		if data := parts[name]; data != nil {
+			if err := files.Save(name, data); err != nil {
+				return err
+			}
+		}
+	}
+	for _, name := range accountfile.Parts {
+		if parts[name] == nil {
+			if err := files.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -130,6 +130,7 @@ func (a *asks) take(ctx context.Context, t *fleet.Term, work *sync.WaitGroup, e 
 func (a *asks) answer(ctx context.Context, t *fleet.Term, key, by string, ask document.Ask) {
 	n := a.node
 	n.o.Log.Info("asked", "by", by, "for", ask.Do, "certs", len(ask.Targets), "node", ask.Node, "reason", ask.Reason)
+	done := false
 	outcomes, err := a.do(ctx, t, ask)
 	if err == nil || t.Good() == nil && ctx.Err() == nil {
 		answer := document.Answer{At: time.Now().UTC(), Answered: true, Outcomes: outcomes}
@@ -142,16 +143,19 @@ func (a *asks) answer(ctx context.Context, t *fleet.Term, key, by string, ask do
 			op, err = n.Fleet().Op(key, answer, nil, nil)
 		}
 		if err == nil {
+			a.mu.Lock()
+			a.known[key], done = &op, true
+			a.mu.Unlock()
 			err = t.Commit(ctx, op)
 		}
 		if err == nil {
-			a.mu.Lock()
-			a.known[key] = &op
-			a.mu.Unlock()
 			return
 		}
 	}
 	n.o.Log.Warn("not answered", "by", by, "for", ask.Do, "err", err)
+	if done { // the answer is written when the ask is read again
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.known, key)
@@ -162,8 +166,11 @@ func (a *asks) do(ctx context.Context, t *fleet.Term, ask document.Ask) ([]docum
 	if ask.Late(time.Now()) {
 		return nil, problem.Newf("set the clocks of both", "the clock of the node where this was asked differs from that of node %s by more than %v", a.node.Name(), document.AskFor)
 	}
+	ctx, cancel := context.WithDeadlineCause(ctx, ask.At.Add(document.AskFor), errNotInTime)
+	defer cancel()
 	if ask.Do == document.Rollover {
-		return a.replaceKeys(ctx, ask.CAs)
+		outcomes, err := a.replaceKeys(ctx, ask.CAs)
+		return outcomes, inTime(ctx, err)
 	}
 	f := a.node.Fleet()
 	var outcomes []document.Outcome
@@ -184,15 +191,26 @@ func (a *asks) do(ctx context.Context, t *fleet.Term, ask document.Ask) ([]docum
 	switch ask.Do {
 	case document.Issue:
 		did, err := a.order(ctx, now, ask.Force, ask.NewKey)
-		return append(outcomes, did...), err
+		return append(outcomes, did...), inTime(ctx, err)
 	case document.Remove:
 		did, err := a.remove(ctx, t, ask, now)
-		return append(outcomes, did...), err
+		return append(outcomes, did...), inTime(ctx, err)
 	}
 	for _, target := range now {
 		outcomes = append(outcomes, a.node.change(ctx, t, ask, target))
 	}
 	return outcomes, nil
+}
+
+// errNotInTime is for an ask that nobody waits for any more.
+var errNotInTime = problem.Newf("see what was done: keypaird fleet status", "not done within %v", document.AskFor)
+
+// inTime returns errNotInTime in place of an error that comes of it.
+func inTime(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, errNotInTime) {
+		return cause
+	}
+	return err
 }
 
 // change does one thing to the release of a target.

@@ -28,6 +28,7 @@ import (
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
 	"keypaird/renew/problem"
+	"keypaird/renew/record"
 	"keypaird/renew/status"
 )
 
@@ -53,6 +54,8 @@ type machine struct {
 	stop   func()
 	issued []string // what was asked of its daemon
 	held   string   // why that orders nothing; "": it does
+	rolled int      // how often keys of accounts were replaced
+	busy   bool     // its daemon begins nothing
 }
 
 func meet(t *testing.T) *meeting {
@@ -175,7 +178,12 @@ func (m *machine) issue(_ context.Context, targets []string, force, newKey bool)
 }
 
 // rollover stands for the daemon, too.
-func (m *machine) rollover(_ context.Context, cas []string) (status.Results, error) {
+func (m *machine) rollover(ctx context.Context, cas []string) (status.Results, error) {
+	if m.busy {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	m.rolled++
 	if m.held != "" {
 		return nil, problem.New(m.held, "wait")
 	}
@@ -202,6 +210,38 @@ func TestAskRollover(t *testing.T) {
 		mx1.held = "the disk is full"
 		if rows, err := c.Rollover(t.Context(), cfg, []string{"a", "b"}); err == nil || err.Error() != mx1.held || problem.Remedy(err) != "wait" {
 			t.Errorf("%+v, %v", rows, err)
+		}
+	})
+}
+
+// What was done is answered later if the answer cannot be written, and is not done again. What
+// was not begun while somebody waits for it is not done.
+func TestAskRolloverOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := meet(t)
+		mx1, mx2, web, _ := m.begin()
+		defer m.end()
+		writes := 0
+		mx1.client.Set(memory.Faults{Fail: func(c memory.Call) error {
+			if slices.ContainsFunc(c.Ops, func(o engine.Op) bool { return strings.HasPrefix(o.Key, "asks/") }) {
+				if writes++; writes <= 4 { // Commit gives up
+					return errors.New("the connection was reset")
+				}
+			}
+			return nil
+		}})
+		key := document.AskKey("web", document.NewID())
+		web.write(key, document.Ask{Do: document.Rollover, At: time.Now(), CAs: []string{"a", "b"}})
+		time.Sleep(2 * rereadEvery)
+		if a, ok := web.answer(key); !ok || len(a.Outcomes) != 2 || mx1.rolled != 1 || mx2.rolled != 0 {
+			t.Errorf("%+v, %v: done %d and %d times", a, ok, mx1.rolled, mx2.rolled)
+		}
+		mx1.busy = true
+		key = document.AskKey("web", document.NewID())
+		web.write(key, document.Ask{Do: document.Rollover, At: time.Now().Add(-time.Minute), CAs: []string{"a", "b"}})
+		time.Sleep(document.AskFor - time.Minute)
+		if a, ok := web.answer(key); !ok || !strings.Contains(a.Error, "not done within 10m0s") || !strings.Contains(a.Remedy, "fleet status") {
+			t.Errorf("%+v, %v", a, ok)
 		}
 	})
 }
@@ -307,6 +347,23 @@ func TestAsks(t *testing.T) {
 		if s, err := m.server.Client("c").Read(t.Context(), "asks/"); err != nil || len(s.Entries) > 0 {
 			t.Errorf("left: %v, %v", s.Entries, err)
 		}
+	})
+}
+
+// A certificate that was revoked is not the one before, where there are TLSA records or not.
+func TestRollbackRevoked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := meet(t)
+		mx1, _, web, first := m.begin()
+		defer m.end()
+		var r record.Record
+		r.SetRevoked(first, time.Now())
+		ok(t, new(record.Records).Save(mx1.node.o.Store, target, r))
+		web.refused("rollback "+target, "it was revoked at 2026-12-01 12:00Z: clients that check this refuse it", "keypaird issue -new-key "+target)
+		if r := mx1.release(); r.Serial != 2 {
+			t.Errorf("rolled back: %+v", r)
+		}
+		web.must("rollback -force " + target)
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
+	"keypaird/renew/rollover"
 	"keypaird/renew/status/nodes"
 )
 
@@ -53,6 +54,7 @@ type Node struct {
 
 	compromised map[string]string // sums of next keys (DANE) that are not to be used, by target
 	targets     map[string]renew.Target
+	seen        map[string]rollover.Observation // that accepts made, by target and name
 
 	described described
 	accounts  sync.Mutex // held while an account is written
@@ -70,7 +72,7 @@ var (
 
 // newNode returns a node that takes part once it runs.
 func newNode(o Options) *Node {
-	return &Node{o: o, cold: true, err: errIdle, idErr: errFirst, holders: map[string]holder{}, compromised: map[string]string{}, targets: map[string]renew.Target{}}
+	return &Node{o: o, cold: true, err: errIdle, idErr: errFirst, holders: map[string]holder{}, compromised: map[string]string{}, targets: map[string]renew.Target{}, seen: map[string]rollover.Observation{}}
 }
 
 // Fleet returns this node's part in its fleet; nil: it has none yet, for the reason Err.

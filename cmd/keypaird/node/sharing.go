@@ -32,18 +32,20 @@ func (n *Node) target(t renew.Target) renew.Sharing {
 // acceptTime bounds all queries for the TLSA records of a target.
 const acceptTime = 40 * time.Second
 
-// accepts returns why peers refuse an earlier certificate of a target, by the TLSA records
-// that there are now, and by those that caches may have.
+// accepts returns why peers refuse an earlier certificate of a target: it was revoked, or by the
+// TLSA records that there are now, and by those that caches may have.
 func (n *Node) accepts(ctx context.Context, target string, leaf *x509.Certificate) error {
 	n.mu.Lock()
 	t := n.targets[target]
 	n.mu.Unlock()
-	if t.Resolver == nil {
-		return nil
-	}
 	last, err := record.Load(n.o.Store, target)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case !last.Revoked.TimeFor(leaf).IsZero():
+		return problem.Newf("order another certificate: keypaird issue -new-key "+target, "it %s: clients that check this refuse it", last.Revoked)
+	case t.Resolver == nil:
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, acceptTime)
 	defer cancel()
@@ -53,11 +55,33 @@ func (n *Node) accepts(ctx context.Context, target string, leaf *x509.Certificat
 			return problem.Newf("see that the name servers answer, and run this again; or at once, if nothing else serves: keypaird fleet rollback -force "+target,
 				"it is not known which TLSA records there are: %s: %w", name, err)
 		}
-		if err := rollover.Refused(leaf, target, name, last.TLSA.Names[name], set, time.Now()); err != nil {
+		if err := rollover.Refused(leaf, target, name, n.lastSeen(target, name, last.TLSA.Names[name], set), set, time.Now()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// lastSeen returns the last observation of a name, by passes or by accepts, and notes what it
+// has now: a record that was there when accepts looked first is not new when it looks again.
+func (n *Node) lastSeen(target, name string, last rollover.Observation, set rollover.RecordSet) rollover.Observation {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	key := target + " " + name
+	seen := n.seen[key]
+	if !seen.At.Before(last.At) {
+		last = seen
+	}
+	last.Appeared = slices.Clone(last.Appeared)
+	for i, a := range last.Appeared {
+		for _, before := range seen.Appeared {
+			if before.Record == a.Record && before.At.Before(a.At) {
+				last.Appeared[i] = before
+			}
+		}
+	}
+	n.seen[key] = last.Answered(set, nil, time.Now())
+	return last
 }
 
 // Sharing returns how the fleet shares the certificate of a target.
@@ -126,6 +150,9 @@ func (s sharing) take(ctx context.Context, st renew.State) (*renew.Taken, error)
 		o, err := s.node.recorded(ctx, s.target)
 		if !o.TLSA.Empty() { // what this node recorded may be of an older next key
 			t.Ordering.TLSA = o.TLSA
+		}
+		if t.Ordering.Revoked.At.Before(o.Revoked.At) {
+			t.Ordering.Revoked = o.Revoked
 		}
 		return t, err
 	case fleet.Take:

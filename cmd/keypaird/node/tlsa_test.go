@@ -133,6 +133,7 @@ func TestNextKeyNoted(t *testing.T) {
 		ok(t, a.begin())
 		p := issuedPair(t)
 		st := a.newNextKey(a.published(p))
+		st.Record.SetRevoked(p.Fingerprint(), time.Now())
 		ok(t, a.Sharing(domain).Keep(t.Context(), st))
 		time.Sleep(time.Second)
 		_, err := b.o.Store.Add(domain, p)
@@ -147,6 +148,9 @@ func TestNextKeyNoted(t *testing.T) {
 		ok(t, err)
 		if taken == nil || taken.Serial != st.Record.Fleet.Serial || taken.Ordering.TLSA.Next != st.Next.TLSA() {
 			t.Fatalf("taken %+v, want the serial %d and the next key %s", taken, st.Record.Fleet.Serial, st.Next.TLSA())
+		}
+		if taken.Ordering.Revoked != st.Record.Revoked {
+			t.Errorf("revoked: %+v, want %+v", taken.Ordering.Revoked, st.Record.Revoked)
 		}
 		key, err := record.LoadNextKey(b.o.Store, domain, p.Leaf)
 		if ok(t, err); key.TLSA() != st.Next.TLSA() {
@@ -342,6 +346,54 @@ func TestRollbackWithTLSA(t *testing.T) {
 		rolled("", "")
 		is(p)
 	})
+}
+
+// The time after which a rollback is to be run again stays the same, whether a pass has seen
+// the record meanwhile or not.
+func TestRollbackAgain(t *testing.T) {
+	for _, passes := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newMachines(t, "a")
+			a := w.start("a", t.TempDir(), "a")
+			name, zone := "_25._tcp."+domain, records{}
+			a.target(renew.Target{Name: domain, TLSA: []string{name}, Resolver: zone})
+			time.Sleep(5 * time.Second)
+			ok(t, a.begin())
+			p := issuedPair(t)
+			a.published(p)
+			second := a.published(issuedPair(t))
+			one, two := tlsa.Record(p.Leaf.RawSubjectPublicKeyInfo), tlsa.Record(second.Leaf.RawSubjectPublicKeyInfo)
+			zone[name] = []string{two}
+			observed := func() {
+				t.Helper()
+				rec, err := record.Load(a.o.Store, domain)
+				ok(t, err)
+				set, err := zone.TLSA(t.Context(), name)
+				ok(t, err)
+				rec.TLSA.Names = map[string]rollover.Observation{name: rec.TLSA.Names[name].Answered(set, nil, time.Now())}
+				ok(t, new(record.Records).Save(a.o.Store, domain, rec))
+			}
+			observed()
+			zone[name] = []string{two, one}
+			term, err := a.sits()
+			ok(t, err)
+			after := time.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)
+			for range 4 {
+				o := a.change(t.Context(), term, document.Ask{Do: document.Rollback}, domain)
+				if !strings.Contains(o.Error, "was not visible for two TTLs yet") || !strings.Contains(o.Remedy, "run this again after "+after) {
+					t.Errorf("%s (%s), want after %s", o.Error, o.Remedy, after)
+				}
+				time.Sleep(20 * time.Minute)
+				if passes {
+					observed()
+				}
+				time.Sleep(10 * time.Minute)
+			}
+			if o := a.change(t.Context(), term, document.Ask{Do: document.Rollback}, domain); o.Error != "" {
+				t.Errorf("%s (%s)", o.Error, o.Remedy)
+			}
+		})
+	}
 }
 
 // A certificate is verified everywhere once each node has reported it, living or not.
