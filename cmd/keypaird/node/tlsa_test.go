@@ -380,7 +380,7 @@ func TestRollbackAgain(t *testing.T) {
 			after := time.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)
 			for range 4 {
 				o := a.change(t.Context(), term, document.Ask{Do: document.Rollback}, domain)
-				if !strings.Contains(o.Error, "was not visible for two TTLs yet") || !strings.Contains(o.Remedy, "run this again after "+after) {
+				if !strings.Contains(o.Error, "has been visible for less than two TTLs") || !strings.Contains(o.Remedy, "run this again after "+after) {
 					t.Errorf("%s (%s), want after %s", o.Error, o.Remedy, after)
 				}
 				time.Sleep(20 * time.Minute)
