@@ -8,7 +8,7 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// A damagedFile is a stored file that was put right: its content, or its mode alone.
+// A damagedFile is a stored file that was repaired: its content, or its mode alone.
 type damagedFile struct {
 	path     string
 	modeOnly bool
